@@ -1,0 +1,32 @@
+// Package deps pins the modules that packages under construction will import.
+package deps
+
+import (
+	_ "github.com/hashicorp/hcl/v2/hclparse"
+	_ "github.com/hashicorp/terraform-json"
+	_ "github.com/open-policy-agent/opa/v1/ast"
+	_ "github.com/open-policy-agent/opa/v1/rego"
+	_ "github.com/open-policy-agent/opa/v1/tester"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/santhosh-tekuri/jsonschema/v6"
+	_ "github.com/spf13/cobra"
+	_ "go.yaml.in/yaml/v4"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "golang.org/x/tools/go/packages"
+	_ "golang.org/x/tools/txtar"
+	_ "k8s.io/api/apps/v1"
+	_ "k8s.io/api/autoscaling/v2"
+	_ "k8s.io/api/batch/v1"
+	_ "k8s.io/api/core/v1"
+	_ "k8s.io/api/networking/v1"
+	_ "k8s.io/api/policy/v1"
+	_ "k8s.io/api/rbac/v1"
+	_ "k8s.io/apimachinery/pkg/runtime/serializer/json"
+	_ "k8s.io/pod-security-admission/policy"
+	_ "k8s.io/pod-security-admission/test"
+	_ "pgregory.net/rapid"
+	_ "sigs.k8s.io/gateway-api/apis/v1"
+	_ "sigs.k8s.io/yaml"
+)
