@@ -16,6 +16,8 @@ const (
 type Source struct {
 	// File is the path relative to the repository, with forward slashes.
 	File string
+	// Digest is the SHA-256 of the file's bytes.
+	Digest [32]byte
 }
 
 // Metadata names a document, as in Kubernetes.
