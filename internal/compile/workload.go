@@ -1,0 +1,232 @@
+package compile
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/compile/kube"
+	"github.com/stratahq/strata/internal/graph"
+	"github.com/stratahq/strata/internal/model"
+)
+
+// resolved is a resource of a workload with everything that placeholders can
+// ask of it: an output is a literal, a reference to a unit or a secret's path.
+type resolved struct {
+	eff     model.Effective
+	con     *model.Contract
+	unit    addr.Unit      // zero for native and existing resources
+	literal map[string]any // outputs known at compile time
+	secret  map[string]string
+}
+
+// workloadUnits adds teams, shared resources, resources of workloads and
+// workloads. Workloads that call each other need each other's ports, so the
+// called ones are looked up in the model, not among units.
+func (c *Compiled) workloadUnits() error {
+	env := c.env.Metadata.Name
+	byName := c.repo.WorkloadsByName()
+	var names []string
+	for _, n := range model.SortedKeys(byName) {
+		if c.repo.Runs(c.env, n) {
+			names = append(names, n)
+		}
+	}
+	teams := map[string]bool{}
+	callers := map[string][]kube.Call{}
+	for _, n := range names {
+		w := byName[n]
+		teams[c.repo.OwningTeam(w)] = true
+		calls, err := c.calls(w, byName)
+		if err != nil {
+			return err
+		}
+		for _, call := range calls {
+			callers[call.Workload] = append(callers[call.Workload], kube.Call{
+				Workload: n, Team: c.repo.OwningTeam(w), Port: call.Port, Target: call.Target,
+			})
+		}
+	}
+	for _, t := range model.SortedKeys(teams) {
+		a := addr.Team(env, t)
+		c.teams[a] = kube.Team{Addr: a, Name: t, Team: c.repo.Platform.Spec.Teams[t]}
+		c.add(graph.Unit{
+			Addr: a, Layer: model.LayerSecurity, Kind: graph.Kube, Team: t,
+			DependsOn: c.have(addr.Foundation(env, "cluster")),
+		})
+	}
+	for _, n := range names {
+		if err := c.workload(byName[n], byName, callers[n]); err != nil {
+			return fmt.Errorf("workload %q: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// calls lists the service resources of w.
+func (c *Compiled) calls(w *model.Workload, byName map[string]*model.Workload) ([]kube.Call, error) {
+	var out []kube.Call
+	for _, name := range model.SortedKeys(w.Resources) {
+		r := w.Resources[name]
+		if r.Type != model.TypeService {
+			continue
+		}
+		target, _ := r.Params["name"].(string)
+		o, ok := byName[target]
+		if !ok {
+			return nil, fmt.Errorf("workload %q calls %q, which does not exist", w.Metadata.Name, target)
+		}
+		port, err := o.Port(r.Params["port"])
+		if err != nil {
+			return nil, err
+		}
+		p := o.Service.Ports[port]
+		out = append(out, kube.Call{Workload: target, Team: c.repo.OwningTeam(o), Port: p.Port, Target: p.Target()})
+	}
+	slices.SortFunc(out, compareCalls)
+	return slices.Compact(out), nil
+}
+
+func compareCalls(a, b kube.Call) int {
+	if d := strings.Compare(a.Workload, b.Workload); d != 0 {
+		return d
+	}
+	return a.Port - b.Port
+}
+
+func (c *Compiled) workload(w *model.Workload, byName map[string]*model.Workload, callers []kube.Call) error {
+	env, name, team := c.env.Metadata.Name, w.Metadata.Name, c.repo.OwningTeam(w)
+	a := addr.Workload(env, name)
+	k := &kube.Workload{
+		Addr: a, Name: name, Team: team, Annotations: w.Metadata.Annotations,
+		Replicas: c.env.Spec.Workloads[name].Replicas,
+	}
+	slices.SortFunc(callers, compareCalls)
+	k.Callers = slices.Compact(callers)
+	var err error
+	if k.Calls, err = c.calls(w, byName); err != nil {
+		return err
+	}
+	if w.Service != nil {
+		for _, pn := range model.SortedKeys(w.Service.Ports) {
+			p := w.Service.Ports[pn]
+			k.Ports = append(k.Ports, kube.Port{Name: pn, Port: p.Port, Target: p.Target(), Protocol: or(p.Protocol, "TCP")})
+		}
+	}
+	x := &expander{c: c, w: w, resources: map[string]*resolved{}, used: map[kube.Output]bool{}}
+	depends := c.have(addr.Team(env, team), addr.Foundation(env, "cluster"))
+	for _, rn := range x.order() {
+		res, err := c.resource(x, k, byName, rn)
+		if err != nil {
+			return fmt.Errorf("resource %q: %w", rn, err)
+		}
+		x.resources[rn] = res
+		if res.unit != (addr.Unit{}) {
+			depends = append(depends, res.unit)
+		}
+	}
+	if len(k.Routes) > 0 {
+		depends = append(depends, c.have(addr.Platform(env, "gateway"))...)
+	}
+	for _, cn := range model.SortedKeys(w.Containers) {
+		kc, err := c.container(x, cn)
+		if err != nil {
+			return fmt.Errorf("container %q: %w", cn, err)
+		}
+		k.Containers = append(k.Containers, kc)
+	}
+	k.Outputs = x.outputs()
+	c.workloads[a] = k
+	c.add(graph.Unit{
+		Addr: a, Layer: model.LayerRuntime, Kind: graph.Kube, Team: team, Workload: name,
+		DependsOn: depends, Bindings: c.bindings(x, k),
+	})
+	return nil
+}
+
+// bindings says which outputs the engine puts where the workload finds them.
+func (c *Compiled) bindings(x *expander, k *kube.Workload) []graph.Binding {
+	var out []graph.Binding
+	for _, o := range k.Outputs {
+		res := x.resources[o.Resource]
+		if o.Secret && res.unit == (addr.Unit{}) && c.env.Spec.Cloud != model.CloudLocal {
+			continue // resolved by the cluster, from the central secrets service
+		}
+		b := graph.Binding{Namespace: k.Team, Name: kube.OutputsName(k.Name), Key: o.Key()}
+		if o.Secret {
+			b.Name, b.SecretPath = kube.SecretsName(k.Name), o.SecretPath
+		}
+		b.Ref = graph.Ref{Unit: res.unit, Output: o.Name, Type: res.con.Spec.Outputs[o.Name].Type, Secret: o.Secret}
+		if res.unit == (addr.Unit{}) {
+			b.Ref.Unit = addr.Platform(k.Addr.Env, "secrets")
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func (c *Compiled) container(x *expander, name string) (kube.Container, error) {
+	m := x.w.Containers[name]
+	over := c.env.Spec.Workloads[x.w.Metadata.Name].Containers[name]
+	k := kube.Container{
+		Name: name, Image: c.image(x.w, name), Command: m.Command, Args: m.Args,
+		Liveness: m.LivenessProbe, Readiness: m.ReadinessProbe, Before: m.Before,
+	}
+	if m.Resources != nil {
+		k.Resources = *m.Resources
+	}
+	if over.Resources != nil {
+		k.Resources = *over.Resources
+	}
+	vars := map[string]string{}
+	for _, set := range []map[string]string{m.Variables, over.Variables} {
+		for key, v := range set {
+			vars[key] = v
+		}
+	}
+	for _, key := range model.SortedKeys(vars) {
+		parts, err := x.expand(vars[key])
+		if err != nil {
+			return k, fmt.Errorf("variable %q: %w", key, err)
+		}
+		k.Variables = append(k.Variables, kube.Variable{Name: key, Value: parts})
+	}
+	for _, target := range model.SortedKeys(m.Files) {
+		f, err := x.file(target, m.Files[target])
+		if err != nil {
+			return k, fmt.Errorf("file %q: %w", target, err)
+		}
+		k.Files = append(k.Files, f)
+	}
+	for _, target := range model.SortedKeys(m.Volumes) {
+		v := m.Volumes[target]
+		res, ok := v.Resource()
+		if !ok {
+			return k, fmt.Errorf("volume %q: source %q names no resource", target, v.Source)
+		}
+		k.Mounts = append(k.Mounts, kube.Mount{Path: path.Clean(target), SubPath: v.Path, Volume: res, ReadOnly: v.ReadOnly})
+	}
+	return k, nil
+}
+
+// image chooses a container's image: the release's, the Score file's, or, on
+// one's own machine, the one that the platform builds.
+func (c *Compiled) image(w *model.Workload, container string) string {
+	if rel, ok := c.repo.Release(c.env.Metadata.Name); ok {
+		if img := rel.Spec.Workloads[w.Metadata.Name].Images[container]; img != "" {
+			return img
+		}
+	}
+	if img := w.Containers[container].Image; img != model.BuiltImage {
+		return img
+	}
+	return BuiltImageName(w.Metadata.Name, container)
+}
+
+// BuiltImageName is the name of the image that the platform builds for a
+// container from its workload's folder, for use on the machine that built it.
+func BuiltImageName(workload, container string) string {
+	return "strata.local/" + workload + "/" + container + ":built"
+}

@@ -1,0 +1,107 @@
+// Package scaffold writes the first files of a repository and of a workload.
+// It never overwrites: what is there already is an error.
+package scaffold
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/stratahq/strata/internal/schema"
+)
+
+//go:embed templates
+var templates embed.FS
+
+// Platform is what a new repository is made from.
+type Platform struct {
+	Name, Domain, Team string
+}
+
+// Workload is what a new workload is made from.
+type Workload struct {
+	Name, Team string
+	Port       int
+	// Resources lists resource types to declare, each under its own name.
+	Resources []string
+}
+
+// NewPlatform writes a repository into dir, which is created when it is not
+// there. It returns the files written, relative to dir. An error means that
+// nothing was written.
+func NewPlatform(dir string, p Platform) ([]string, error) {
+	for _, c := range []struct{ what, value, pattern string }{
+		{"name", p.Name, "dns-label"}, {"domain", p.Domain, "dns-name"}, {"team", p.Team, "dns-label"},
+	} {
+		if err := check(c.what, c.value, c.pattern); err != nil {
+			return nil, err
+		}
+	}
+	return write(dir, map[string]string{
+		"strata.yaml":                "strata.yaml.tmpl",
+		"environments/local.yaml":    "local.yaml.tmpl",
+		"workloads/hello/score.yaml": "hello.yaml.tmpl",
+		".gitignore":                 "gitignore.tmpl",
+	}, p)
+}
+
+// NewWorkload writes workloads/<name>/score.yaml into the repository in dir.
+func NewWorkload(dir string, w Workload) ([]string, error) {
+	if err := check("name", w.Name, "score-name"); err != nil {
+		return nil, err
+	}
+	return write(dir, map[string]string{"workloads/" + w.Name + "/score.yaml": "workload.yaml.tmpl"}, w)
+}
+
+func check(what, value, pattern string) error {
+	if p := schema.Patterns[pattern]; !p.Match(value) {
+		return fmt.Errorf("%s %q must be %s", what, value, p.Says)
+	}
+	return nil
+}
+
+// write renders every file before it writes the first, and refuses when one
+// exists already.
+func write(dir string, files map[string]string, data any) ([]string, error) {
+	set, err := template.ParseFS(templates, "templates/*.tmpl")
+	if err != nil {
+		return nil, fmt.Errorf("read the templates: %w", err)
+	}
+	content := map[string]string{}
+	var names []string
+	for name, tmpl := range files {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return nil, fmt.Errorf("%s exists already; nothing was written", filepath.Join(dir, name))
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		var b strings.Builder
+		if err := set.ExecuteTemplate(&b, tmpl, data); err != nil {
+			return nil, fmt.Errorf("render %s: %w", name, err)
+		}
+		content[name] = b.String()
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		if err != nil {
+			return nil, err
+		}
+		_, err = f.WriteString(content[name])
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
