@@ -65,7 +65,9 @@ func run() error {
 	changed := filepath.Join(dir, "workloads", fmt.Sprintf("svc-%05d", *n/2), "score.yaml")
 	for _, f := range []func() error{
 		func() error { return step("check acme, all policies", "-C", *acme, "check", "-o", "json") },
-		func() error { return step("check synthetic, all policies, 4 environments", "-C", dir, "check", "-o", "json") },
+		func() error {
+			return step("check synthetic, all policies, 4 environments", "-C", dir, "check", "-o", "json")
+		},
 		func() error { return step("build prod, from nothing", "-C", dir, "build", "prod", "-o", "json") },
 		func() error { return step("build prod, nothing changed", "-C", dir, "build", "prod", "-o", "json") },
 		func() error {

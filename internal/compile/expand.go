@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/compile/kube"
@@ -230,6 +231,10 @@ func (x *expander) file(target string, f model.ContainerFile) (kube.File, error)
 		b, err := f.Bytes()
 		out.Binary = b
 		return out, err
+	}
+	if f.Content == nil && !utf8.Valid(f.Data) {
+		out.Binary = f.Data
+		return out, nil
 	}
 	text := string(f.Data)
 	if f.Content != nil {

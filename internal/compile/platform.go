@@ -311,6 +311,17 @@ func (c *Compiled) envField(u *graph.Unit, field string) (graph.Value, bool, err
 		return graph.Value{Literal: c.env.Spec.Cloud}, true, nil
 	case "protected":
 		return graph.Value{Literal: c.env.Spec.Protected}, true, nil
+	case "platform":
+		return graph.Value{Literal: c.repo.Platform.Metadata.Name}, true, nil
+	case "platform_domain":
+		return graph.Value{Literal: c.repo.Platform.Spec.Domain}, true, nil
+	case "ingress_domain":
+		if c.env.Spec.Ingress == nil {
+			return graph.Value{}, false, nil
+		}
+		return graph.Value{Literal: c.env.Spec.Ingress.Domain}, true, nil
+	case "secret_prefix":
+		return graph.Value{Literal: c.secretPrefix()}, true, nil
 	case "account_id":
 		if id := c.env.AccountID(); id != "" {
 			return graph.Value{Literal: id}, true, nil
@@ -320,18 +331,21 @@ func (c *Compiled) envField(u *graph.Unit, field string) (graph.Value, bool, err
 		}
 		return graph.Value{}, false, nil
 	}
-	return graph.Value{}, false, fmt.Errorf("an environment has name, region, cloud, protected and account_id, not %q", field)
+	return graph.Value{}, false, fmt.Errorf("an environment has no field %q for modules", field)
 }
 
 // secretPath is where secrets of a unit lie in the central secrets service.
-func (c *Compiled) secretPath(name string) string {
+func (c *Compiled) secretPath(name string) string { return c.secretPrefix() + "/" + name }
+
+// secretPrefix is where this environment's secrets lie.
+func (c *Compiled) secretPrefix() string {
 	prefix := c.repo.Platform.Metadata.Name + "/" + c.env.Metadata.Name
 	if s := c.env.Spec.Secrets; s != nil {
 		if p, ok := s.Existing["path_prefix"].(string); ok && p != "" {
 			prefix = strings.TrimSuffix(p, "/")
 		}
 	}
-	return prefix + "/" + name
+	return prefix
 }
 
 func kubeEnv(p *model.Platform, e *model.Environment) kube.Env {

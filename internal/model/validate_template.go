@@ -103,18 +103,44 @@ func (v *validator) resourceRef(file string, at diag.Path, w *Workload, ref []st
 }
 
 // paramTemplates checks placeholders within resource parameters, at any depth.
-func (v *validator) paramTemplates(w *Workload, at diag.Path, val any) {
+// whole says that a parameter may be the output of another resource, known
+// only after applying: at the top level of a resource that a module fulfils.
+func (v *validator) paramTemplates(w *Workload, at diag.Path, val any, whole bool) {
 	switch x := val.(type) {
 	case string:
+		before := len(v.list)
 		v.template(w.Source.File, at, w, x, parameter)
+		if len(v.list) == before && strings.Contains(x, "${") {
+			v.knownLater(w, at, x, whole)
+		}
 	case map[string]any:
 		for _, k := range SortedKeys(x) {
-			v.paramTemplates(w, at.With(k), x[k])
+			v.paramTemplates(w, at.With(k), x[k], false)
 		}
 	case []any:
 		for i, e := range x {
-			v.paramTemplates(w, at.With(i), e)
+			v.paramTemplates(w, at.With(i), e, false)
 		}
+	}
+}
+
+// knownLater refuses outputs that are known only after applying where a
+// parameter needs its value earlier. The text has valid placeholders.
+func (v *validator) knownLater(w *Workload, at diag.Path, s string, whole bool) {
+	parts, err := ParseTemplate(s)
+	if err != nil {
+		return
+	}
+	for _, p := range parts {
+		if len(p.Ref) != 3 || p.Ref[0] != "resources" {
+			continue
+		}
+		con, ok := v.c.Resource(w.Resources[p.Ref[1]].Type)
+		if !ok || con.Spec.Native || whole && len(parts) == 1 {
+			continue
+		}
+		d := v.err(RulePlaceholder, w.Source.File, at, "output ${%s} is known only after applying, but this parameter is needed before", strings.Join(p.Ref, "."))
+		d.Detail = "It may be the whole of a top-level parameter of a resource that a module fulfils, not part of a text and not of a type that Strata fulfils itself."
 	}
 }
 

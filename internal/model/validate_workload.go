@@ -42,7 +42,9 @@ func (v *validator) workload(w *Workload) {
 		byType[r.Type] = append(byType[r.Type], name)
 		v.class(file, at.With("class"), r.Type, r.Class)
 		v.params(file, at.With("params"), r.Type, r.Params, true)
-		v.paramTemplates(w, at.With("params"), r.Params)
+		for _, k := range SortedKeys(r.Params) {
+			v.paramTemplates(w, at.With("params", k), r.Params[k], !con.Spec.Native)
+		}
 		if con.Spec.Native {
 			v.native(w, name)
 		}
