@@ -64,9 +64,9 @@ type ContainerDependsOn struct {
 type ContainerFile struct {
 	Target        string  `json:"target,omitempty" doc:"Absolute path in the container (only in the old list form)." rule:"minlength=1"`
 	Mode          string  `json:"mode,omitempty" doc:"Permissions in octal, such as \"0444\"." rule:"pattern=file-mode"`
-	Source        string  `json:"source,omitempty" doc:"File to take the content from, relative to the Score file." rule:"minlength=1"`
-	Content       *string `json:"content,omitempty" doc:"Content as text. Placeholders are expanded."`
-	BinaryContent *string `json:"binaryContent,omitempty" doc:"Content in base64. Placeholders are not expanded."`
+	Source        string  `json:"source,omitempty" doc:"File to take the content from, relative to the Score file." rule:"minlength=1;exactlyone"`
+	Content       *string `json:"content,omitempty" doc:"Content as text. Placeholders are expanded." rule:"exactlyone"`
+	BinaryContent *string `json:"binaryContent,omitempty" doc:"Content in base64. Placeholders are not expanded." rule:"exactlyone"`
 	NoExpand      bool    `json:"noExpand,omitempty" doc:"Leaves placeholders as they stand."`
 	// Data is the content of Source, read when the file was loaded.
 	Data []byte `json:"-"`
@@ -94,8 +94,8 @@ type Compute struct {
 
 // Probe checks a container. At least one of HTTPGet and Exec is set.
 type Probe struct {
-	HTTPGet *HTTPProbe `json:"httpGet,omitempty" doc:"Succeeds on an HTTP status from 200 to 399."`
-	Exec    *ExecProbe `json:"exec,omitempty" doc:"Succeeds when the command exits with 0."`
+	HTTPGet *HTTPProbe `json:"httpGet,omitempty" doc:"Succeeds on an HTTP status from 200 to 399." rule:"atleastone"`
+	Exec    *ExecProbe `json:"exec,omitempty" doc:"Succeeds when the command exits with 0." rule:"atleastone"`
 }
 
 // HTTPProbe is a probe by HTTP.

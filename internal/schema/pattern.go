@@ -1,6 +1,9 @@
 package schema
 
-import "regexp"
+import (
+	"regexp"
+	"unicode/utf8"
+)
 
 // Pattern is a named form of string.
 type Pattern struct {
@@ -8,17 +11,28 @@ type Pattern struct {
 	Expr string
 	// Says completes the sentence "must be ...".
 	Says string
-	re   *regexp.Regexp
+	// MinLength and MaxLength bound the number of characters where Expr cannot;
+	// 0 means no bound.
+	MinLength, MaxLength int
+	re                   *regexp.Regexp
 }
 
 // Match reports whether s has the form.
-func (p *Pattern) Match(s string) bool { return p.re.MatchString(s) }
+func (p *Pattern) Match(s string) bool {
+	if p.MinLength > 0 || p.MaxLength > 0 {
+		n := utf8.RuneCountInString(s)
+		if n < p.MinLength || p.MaxLength > 0 && n > p.MaxLength {
+			return false
+		}
+	}
+	return p.re.MatchString(s)
+}
 
 // Patterns are the forms that `rule` tags may name. Those that begin with
 // "score-" are the patterns of the Score v1b1 JSON Schema.
 var Patterns = map[string]*Pattern{
 	"dns-label":        pattern(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "a DNS label: lower-case letters, digits and '-', at most 63"),
-	"dns-name":         pattern(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "a DNS name such as acme.example"),
+	"dns-name":         pattern(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`, "a DNS name such as acme.example").length(1, 253),
 	"registry":         pattern(`^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$`, "a registry and path such as registry.acme.example/apps"),
 	"ssh-key":          pattern(`^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}( .*)?$`, "an SSH public key such as \"ssh-ed25519 AAAA...\""),
 	"quantity":         pattern(`^([0-9]+(\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`, "a Kubernetes quantity such as 500m or 64Gi"),
@@ -35,8 +49,8 @@ var Patterns = map[string]*Pattern{
 	"http-header":      pattern(`^[A-Za-z0-9_-]+$`, "a header name of letters, digits, '_' and '-'"),
 	"score-name":       pattern(`^[a-z0-9][a-z0-9-]{0,61}[a-z0-9]$`, "2 to 63 lower-case letters, digits and '-', not at the ends"),
 	"score-type":       pattern(`^[A-Za-z0-9][A-Za-z0-9-]{0,61}[A-Za-z0-9]$`, "2 to 63 letters, digits and '-', not at the ends"),
-	"score-id":         pattern(`^(?:[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*)$`, "lower-case letters and digits, joined by '-' or '.'"),
-	"score-annotation": pattern(`^(([a-z0-9][a-z0-9-]{0,61}[a-z0-9])(\.[a-z0-9][a-z0-9-]{0,61}[a-z0-9])*/)?[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]$`, "an annotation key such as example.com/name"),
+	"score-id":         pattern(`^(?:[a-z0-9]+(?:-+[a-z0-9]+)*(?:\.[a-z0-9]+(?:-+[a-z0-9]+)*)*)$`, "2 to 63 lower-case letters and digits, joined by '-' or '.'").length(2, 63),
+	"score-annotation": pattern(`^(([a-z0-9][a-z0-9-]{0,61}[a-z0-9])(\.[a-z0-9][a-z0-9-]{0,61}[a-z0-9])*/)?[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9]$`, "an annotation key such as example.com/name").length(2, 316),
 	"score-variable":   pattern(`^[^=]+$`, "a name without '='"),
 	"score-cpu":        pattern(`^\d+(?:m|\.\d+)?$`, "an amount of CPU such as 0.5 or 500m"),
 	"score-memory":     pattern(`^(0\.\d+|[1-9]\d*(\.\d+)?)(K|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`, "an amount of memory such as 256Mi"),
@@ -44,4 +58,9 @@ var Patterns = map[string]*Pattern{
 
 func pattern(expr, says string) *Pattern {
 	return &Pattern{Expr: expr, Says: says, re: regexp.MustCompile(expr)}
+}
+
+func (p *Pattern) length(fewest, most int) *Pattern {
+	p.MinLength, p.MaxLength = fewest, most
+	return p
 }

@@ -16,6 +16,8 @@
 //	default=VALUE     what an absent field means
 //	listkey=NAME      a map that may also be written as a list whose items
 //	                  carry their key in field NAME (an old form of Score)
+//	exactlyone        exactly one of the fields so marked must be there
+//	atleastone        at least one of the fields so marked must be there
 //	rest              takes every field that no other field names
 package schema
 
@@ -42,14 +44,19 @@ type Field struct {
 	MinItems   int
 	Default    string
 	ListKey    string
+	exactlyOne bool
+	atLeastOne bool
 }
 
 // Struct describes a struct type.
 type Struct struct {
 	Fields []Field
 	// Rest is the index of the field that takes unknown keys, or -1.
-	Rest   int
-	byName map[string]int
+	Rest int
+	// ExactlyOne and AtLeastOne name the fields of which exactly one, or at
+	// least one, must be there.
+	ExactlyOne, AtLeastOne []string
+	byName                 map[string]int
 }
 
 // Field returns the field of that name, or nil.
@@ -92,6 +99,12 @@ func Of(t reflect.Type) *Struct {
 		if err := f.parse(sf.Tag.Get("rule")); err != nil {
 			panic(fmt.Sprintf("schema: %s.%s: %v", t, sf.Name, err))
 		}
+		if f.exactlyOne {
+			s.ExactlyOne = append(s.ExactlyOne, name)
+		}
+		if f.atLeastOne {
+			s.AtLeastOne = append(s.AtLeastOne, name)
+		}
 		s.byName[name] = len(s.Fields)
 		s.Fields = append(s.Fields, f)
 	}
@@ -127,6 +140,10 @@ func (f *Field) parse(tag string) error {
 			f.Default = val
 		case "listkey":
 			f.ListKey = val
+		case "exactlyone":
+			f.exactlyOne = true
+		case "atleastone":
+			f.atLeastOne = true
 		default:
 			err = fmt.Errorf("unknown rule %q", key)
 		}

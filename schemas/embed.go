@@ -1,0 +1,12 @@
+// Package schemas holds descriptions of formats that others define, trimmed to
+// facts: names, types, bounds. It holds no prose of theirs, nothing that Strata
+// generates, and no code that reads them.
+package schemas
+
+import _ "embed"
+
+// ScoreV1B1 is the JSON Schema of the Score specification, version v1b1, without
+// its descriptions. Tests hold Strata's own schema against it.
+//
+//go:embed score/score-v1b1.schema.json
+var ScoreV1B1 []byte
