@@ -52,6 +52,7 @@ type ContractSpec struct {
 type ContractOutput struct {
 	Type        string `json:"type" doc:"OpenTofu type of the value, such as string, number or list(string)." rule:"required"`
 	Kind        string `json:"kind,omitempty" doc:"value: shown and stored; secret: only ever a reference into the central secrets service." rule:"enum=value|secret;default=value"`
+	Optional    bool   `json:"optional,omitempty" doc:"A module may give null, and an existing block may leave it out."`
 	Description string `json:"description" doc:"What the value is." rule:"required"`
 }
 
@@ -64,8 +65,8 @@ type ModuleBinding struct {
 	Source string `json:"source" doc:"Folder of the module, relative to the contract file." rule:"required"`
 	// Inputs maps a module variable to where its value comes from:
 	// "UNIT.OUTPUT" names an output of a platform contract ("network.vpc_id"),
-	// "env.FIELD" a fact of the environment (name, region, protected,
-	// account_id, cloud), "unit.FIELD" of the unit (name, secret_path, team,
-	// workload). Parameters are passed under their own names in snake_case.
-	Inputs map[string]string `json:"inputs,omitempty" doc:"Module variables that are not parameters, and where each comes from: UNIT.OUTPUT of a platform contract such as network.vpc_id, env.name, env.region, env.protected, env.account_id, unit.name, unit.secret_path, unit.team, unit.workload."`
+	// "env.FIELD" a fact of the environment and "unit.FIELD" one of the unit
+	// (package catalog lists both). Parameters are passed under their own
+	// names in snake_case.
+	Inputs map[string]string `json:"inputs,omitempty" doc:"Module variables that are not parameters, and where each comes from: UNIT.OUTPUT of a platform contract such as network.vpc_id; env.FIELD with name, cloud, region, protected, account_id, platform, platform_domain, ingress_domain or secret_prefix; unit.FIELD with name, secret_path, team or workload."`
 }
