@@ -18,7 +18,6 @@ import (
 const (
 	RuleDuplicate = "contract-duplicate" // the name is taken
 	RuleSchema    = "contract-schema"    // spec.params is no JSON Schema of an object
-	RuleLayer     = "contract-layer"     // no such layer
 	RuleNative    = "contract-native"    // only built-in contracts can be native
 	RuleModule    = "contract-module"    // no module, an unknown cloud, or a source outside the repository
 	RuleInput     = "contract-input"     // an input's source does not exist
@@ -26,7 +25,7 @@ const (
 )
 
 // Rules lists the rules that New reports.
-var Rules = []string{RuleDuplicate, RuleSchema, RuleLayer, RuleNative, RuleModule, RuleInput, RuleOutput}
+var Rules = []string{RuleDuplicate, RuleSchema, RuleNative, RuleModule, RuleInput, RuleOutput}
 
 var clouds = []string{model.CloudAWS, model.CloudGCP, model.CloudAzure, model.CloudLocal}
 
@@ -46,13 +45,6 @@ func reportDuplicate(ds *diag.List, o, prev *model.Contract) {
 func (c *Catalog) check(ds *diag.List, e *entry) {
 	k := e.contract
 	file, spec := k.Source.File, k.Spec
-	if !slices.Contains(model.Layers, spec.Layer) {
-		words := make([]string, len(model.Layers))
-		for i, l := range model.Layers {
-			words[i] = string(l)
-		}
-		ds.Errorf(RuleLayer, file, diag.P("spec", "layer"), "layer must be %s, not %q", orList(words), spec.Layer)
-	}
 	if spec.Native {
 		d := ds.Errorf(RuleNative, file, diag.P("spec", "native"), "only contracts that come with Strata can be native")
 		d.Remedy = "Remove native and name a module under spec.modules."

@@ -71,7 +71,6 @@ func TestCheckFindsMistakes(t *testing.T) {
 		says   string
 	}{
 		{"name of a built-in type", func(k *model.Contract) { k.Metadata.Name = "postgres" }, RuleDuplicate, "metadata.name", "there already"},
-		{"unknown layer", func(k *model.Contract) { k.Spec.Layer = "storage" }, RuleLayer, "spec.layer", `not "storage"`},
 		{"native", func(k *model.Contract) { k.Spec.Native = true }, RuleNative, "spec.native", "only contracts that come with Strata"},
 		{"schema of the wrong shape", func(k *model.Contract) { k.Spec.Params["properties"] = []any{"shards"} }, RuleSchema, "spec.params.properties", "must be a mapping, not a list"},
 		{"unknown JSON type", func(k *model.Contract) {

@@ -13,20 +13,11 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"github.com/stratahq/strata/internal/diag"
+	"github.com/stratahq/strata/internal/model"
 )
 
 // Problem is something wrong with parameters or with an existing block.
-type Problem struct {
-	// Path is relative to what was validated. For something missing it is
-	// the path of the mapping that should hold it.
-	Path diag.Path
-	// Message is one line without a full stop.
-	Message string
-	// Unknown says that Path names a key that does not exist.
-	Unknown bool
-	// Suggestion is the key or value that was probably meant, or "".
-	Suggestion string
-}
+type Problem = model.Problem
 
 // schemaURL names every compiled schema; each has its own compiler, so the name
 // need not be unique.
@@ -173,7 +164,8 @@ func (t *translator) visit(e *jsonschema.ValidationError) {
 		return
 	}
 	msg, suggestion := say(e.ErrorKind, sub, v)
-	t.out = append(t.out, Problem{Path: path, Message: t.subject(path) + msg, Suggestion: suggestion})
+	_, missing := e.ErrorKind.(*kind.Required)
+	t.out = append(t.out, Problem{Path: path, Message: t.subject(path) + msg, Suggestion: suggestion, Missing: missing})
 }
 
 // alternatives handles anyOf and oneOf: what each branch objects to would

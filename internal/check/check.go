@@ -6,15 +6,11 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"github.com/stratahq/strata/internal/catalog"
-	"github.com/stratahq/strata/internal/compile"
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/manifest"
 	"github.com/stratahq/strata/internal/model"
-	"github.com/stratahq/strata/internal/policy"
 )
 
 // Result is what is known of a repository.
@@ -25,7 +21,6 @@ type Result struct {
 	// Diagnostics are located and sorted. With an error among them, nothing
 	// beyond the catalog is there.
 	Diagnostics diag.List
-	Policy      *policy.Set
 }
 
 // Load opens the repository in dir, decodes it and validates it. The caller
@@ -52,38 +47,10 @@ func load(ctx context.Context, repo *manifest.Repo) (*Result, error) {
 	list.Add(own...)
 	list.Add(repo.Modules(m)...)
 	list.Add(m.Validate(cat)...)
-	var sources []policy.Source
-	for _, file := range model.SortedKeys(m.Policies) {
-		sources = append(sources, policy.Source{File: file, Data: m.Policies[file]})
-	}
-	set, rego := policy.Load(ctx, sources...)
-	list.Add(rego...)
 	manifest.Locate(list, repo.Read)
-	return &Result{Repo: repo, Model: m, Catalog: cat, Diagnostics: list.Sorted(), Policy: set}, nil
+	return &Result{Repo: repo, Model: m, Catalog: cat, Diagnostics: list.Sorted()}, nil
 }
 
 // Close releases the repository's folder.
 func (r *Result) Close() error { return r.Repo.Close() }
 
-// Compile compiles one environment. The diagnostics must hold no error.
-func (r *Result) Compile(env string) (*compile.Compiled, error) {
-	if r.Diagnostics.HasErrors() {
-		return nil, fmt.Errorf("the description has errors")
-	}
-	return compile.Compile(r.Model, r.Catalog, env)
-}
-
-// Judged is what the policies say of some environments.
-type Judged struct {
-	Findings []policy.Finding
-	// Objects is how many Kubernetes objects were judged, Units how many units
-	// there are, in all environments.
-	Objects, Units int
-}
-
-// Judge compiles the environments and runs every policy over the model and the
-// objects. today decides which exceptions have expired.
-func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Judged, error) {
-	var out Judged
-	return out, nil
-}

@@ -3,6 +3,7 @@ package check
 import (
 	"slices"
 
+	"github.com/stratahq/strata/internal/catalog"
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/manifest"
 	"github.com/stratahq/strata/internal/model"
@@ -69,7 +70,12 @@ var Rules = []diag.RuleInfo{
 	{ID: model.RuleBeforeCycle, Summary: "Containers do not wait for each other"},
 	{ID: model.RuleLimits, Summary: "Limits are not below requests"},
 	{ID: model.RuleInvalidDate, Summary: "Dates are days of the calendar"},
-	{ID: "invalid-contract", Summary: "Contracts are contracts"},
+	{ID: catalog.RuleDuplicate, Summary: "Contracts have a name of their own"},
+	{ID: catalog.RuleSchema, Summary: "A contract's parameters are a JSON Schema of an object"},
+	{ID: catalog.RuleNative, Summary: "Only built-in contracts are native"},
+	{ID: catalog.RuleModule, Summary: "A contract names modules within the repository"},
+	{ID: catalog.RuleInput, Summary: "A module's inputs come from something that exists"},
+	{ID: catalog.RuleOutput, Summary: "A contract's outputs have a name and an OpenTofu type"},
 }
 
 // RuleIDs returns the identifiers of all validation rules, sorted.

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/catalog"
 )
 
 // maxResourceName is the longest name that every cloud accepts for what our
@@ -38,26 +39,6 @@ func ResourceName(platform string, u addr.Unit) string {
 	return strings.TrimRight(full[:maxResourceName-len(digest)-1], "-") + "-" + digest
 }
 
-// SnakeCase turns a parameter's name into the name of a module variable:
-// highAvailability becomes high_availability.
-func SnakeCase(s string) string {
-	var b strings.Builder
-	runes := []rune(s)
-	for i, r := range runes {
-		if unicode.IsUpper(r) {
-			if i > 0 && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
-				b.WriteByte('_')
-			}
-			r = unicode.ToLower(r)
-		}
-		if r == '-' {
-			r = '_'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
 // snakeKeys renames the keys of lists of objects, whose fields are attributes
 // of the module's variable. The keys of a plain map are data and stay.
 func snakeKeys(v any) any {
@@ -74,7 +55,7 @@ func snakeKeys(v any) any {
 		}
 		renamed := make(map[string]any, len(m))
 		for k, x := range m {
-			renamed[SnakeCase(k)] = x
+			renamed[catalog.VariableName(k)] = x
 		}
 		out[i] = renamed
 	}

@@ -3,10 +3,11 @@ package compile
 import (
 	"fmt"
 	"maps"
-	"path"
+	"slices"
 	"strings"
 
 	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/catalog"
 	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
@@ -194,15 +195,42 @@ func (c *Compiled) platformUnits() error {
 			// Nothing to do for this in this cloud, such as an account on one's own machine.
 			continue
 		}
-		if err := c.tofu(&u, con, binding, pc.params(c.env)); err != nil {
+		if err := c.tofu(&u, binding, pc.params(c.env)); err != nil {
 			return err
 		}
 		c.add(u)
+	}
+	if err := c.ownPlatformUnits(); err != nil {
+		return err
 	}
 	c.add(graph.Unit{
 		Addr: addr.Platform(env, "gateway"), Layer: model.LayerNetworking, Kind: graph.Kube,
 		DependsOn: c.have(addr.Foundation(env, "cluster")),
 	})
+	return nil
+}
+
+// ownPlatformUnits adds a unit for each platform contract of the repository's
+// own that has a module in this cloud.
+func (c *Compiled) ownPlatformUnits() error {
+	for _, name := range c.catalog.PlatformTypes() {
+		if slices.ContainsFunc(platformContracts, func(pc platformContract) bool { return pc.name == name }) {
+			continue
+		}
+		con, _ := c.catalog.Platform(name)
+		binding, ok := c.catalog.ModuleFor(con, c.env.Spec.Cloud)
+		if !ok {
+			continue
+		}
+		u := graph.Unit{
+			Addr: addr.Platform(c.env.Metadata.Name, name), Layer: con.Spec.Layer, Kind: graph.Tofu,
+			Contract: name, Outputs: con.Spec.Outputs,
+		}
+		if err := c.tofu(&u, binding, c.catalog.PlatformDefaults(name)); err != nil {
+			return err
+		}
+		c.add(u)
+	}
 	return nil
 }
 
@@ -218,15 +246,15 @@ func (c *Compiled) have(as ...addr.Unit) []addr.Unit {
 }
 
 // tofu fills in what a unit that calls a module has: the module and its inputs.
-func (c *Compiled) tofu(u *graph.Unit, con *model.Contract, b model.ModuleBinding, params map[string]any) error {
-	u.Module = moduleOf(con, b)
+func (c *Compiled) tofu(u *graph.Unit, b model.ModuleBinding, params map[string]any) error {
+	u.Module = b.Source
 	u.Inputs = map[string]graph.Value{}
 	for k, v := range params {
 		if ref, ok := v.(graph.Ref); ok {
-			u.Inputs[SnakeCase(k)] = graph.Value{Ref: &ref}
+			u.Inputs[catalog.VariableName(k)] = graph.Value{Ref: &ref}
 			continue
 		}
-		u.Inputs[SnakeCase(k)] = graph.Value{Literal: snakeKeys(v)}
+		u.Inputs[catalog.VariableName(k)] = graph.Value{Literal: snakeKeys(v)}
 	}
 	for _, name := range model.SortedKeys(b.Inputs) {
 		v, ok, err := c.input(u, b.Inputs[name])
@@ -241,14 +269,6 @@ func (c *Compiled) tofu(u *graph.Unit, con *model.Contract, b model.ModuleBindin
 		u.DependsOn = append(u.DependsOn, c.have(addr.Foundation(u.Addr.Env, "account"))...)
 	}
 	return nil
-}
-
-// moduleOf names the module's folder: "builtin:cloud/kind", or a path in the repository.
-func moduleOf(con *model.Contract, b model.ModuleBinding) string {
-	if strings.HasPrefix(b.Source, "builtin:") {
-		return b.Source
-	}
-	return path.Join(path.Dir(con.Source.File), b.Source)
 }
 
 // input resolves where a module's input comes from (see model.ModuleBinding).
@@ -283,6 +303,9 @@ func (c *Compiled) input(u *graph.Unit, from string) (v graph.Value, ok bool, er
 		if !there {
 			return v, false, nil
 		}
+		return c.output(up, field)
+	}
+	if up, there := c.unit(addr.Platform(u.Addr.Env, src)); there {
 		return c.output(up, field)
 	}
 	return v, false, fmt.Errorf("source %q names no platform unit", from)

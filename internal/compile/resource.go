@@ -66,7 +66,7 @@ func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*mo
 	if _, ok := c.unit(u.Addr); ok {
 		return res, nil // shared, and added by the workload that came first
 	}
-	if err := c.tofu(&u, con, binding, params); err != nil {
+	if err := c.tofu(&u, binding, params); err != nil {
 		return nil, err
 	}
 	u.DependsOn = append(u.DependsOn, c.have(addr.Foundation(env, "cluster"), addr.Platform(env, "secrets"))...)

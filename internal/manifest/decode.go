@@ -148,7 +148,8 @@ func (d *decoder) structure(n *yaml.Node, v reflect.Value, path diag.Path) {
 	if len(missing) > 0 {
 		e := d.errorf(n, RuleMissingField, path, "%s lacks the required %s %s", subject(path), plural(len(missing), "field"), quoteAll(missing))
 		if len(path) > 0 {
-			e.OnKey = true
+			// Located later: the key is a better place than the first of its fields.
+			e.Range, e.OnKey = diag.Range{}, true
 		}
 	}
 }

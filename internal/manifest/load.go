@@ -127,7 +127,7 @@ func readError(file string, err error, l *diag.List) {
 	case errors.As(err, &large):
 		l.Errorf(RuleFileTooLarge, file, nil, "%v", large)
 	case errors.As(err, &irregular):
-		l.Errorf(RuleUnsafePath, file, nil, "%v", irregular)
+		l.Errorf(RuleUnreadable, file, nil, "%v", irregular)
 	case errors.Is(err, fs.ErrNotExist):
 		l.Errorf(RuleMissingFile, file, nil, "there is no such file")
 	case strings.Contains(err.Error(), "path escapes from parent"):

@@ -20,12 +20,14 @@ type validator struct {
 	envs      []string
 	teams     []string
 	wnames    []string
+	// conflicts that were reported: another environment would repeat them.
+	conflicts map[string]bool
 }
 
 // Validate checks what must hold across the repository's documents. It returns
 // diagnostics that name files and paths; places are filled in by the caller.
 func (r *Repository) Validate(c Contracts) diag.List {
-	v := &validator{r: r, c: c, workloads: r.WorkloadsByName(), envs: r.EnvironmentNames()}
+	v := &validator{r: r, c: c, workloads: r.WorkloadsByName(), conflicts: map[string]bool{}, envs: r.EnvironmentNames()}
 	v.wnames = SortedKeys(v.workloads)
 	if r.Platform != nil {
 		v.teams = SortedKeys(r.Platform.Spec.Teams)
@@ -59,6 +61,9 @@ func (v *validator) err(rule, file string, path diag.Path, format string, args .
 // right spelling or the list of what is.
 func (v *validator) unknown(rule, file string, path diag.Path, what, name string, known []string) *diag.Diagnostic {
 	d := v.err(rule, file, path, "there is no %s %q", what, name)
+	if part, owner, ok := strings.Cut(what, " of "); ok {
+		d.Summary = fmt.Sprintf("%s has no %s %q", owner, part, name)
+	}
 	switch near := suggest.Nearest(name, known); {
 	case near != "":
 		d.Remedy = fmt.Sprintf("Did you mean %q?", near)

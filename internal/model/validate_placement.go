@@ -223,7 +223,7 @@ func (v *validator) route(e *Environment, w *Workload, eff Effective, seen map[s
 	key := RouteHost(e, w, eff) + p
 	o, taken := seen[key]
 	seen[key] = sharedUse{w, eff}
-	if taken {
+	if taken && !v.repeated(w, eff.Name) {
 		d := v.err(RuleRouteConflict, w.Source.File, diag.P("resources", eff.Name), "route %s of environment %q is also taken by %s", key, e.Metadata.Name, o.w.Metadata.Name)
 		d.OnKey = true
 		d.Detail = "The other one is resource " + o.eff.Name + " in " + o.w.Source.File + "."
@@ -261,11 +261,20 @@ func (v *validator) shared(e *Environment, w *Workload, eff Effective, seen map[
 		seen[key] = sharedUse{w, eff}
 		return
 	}
-	if reflect.DeepEqual(o.eff.Params, eff.Params) && reflect.DeepEqual(o.eff.Existing, eff.Existing) {
+	if reflect.DeepEqual(o.eff.Params, eff.Params) && reflect.DeepEqual(o.eff.Existing, eff.Existing) || v.repeated(w, eff.Name) {
 		return
 	}
 	d := v.err(RuleResourceConflict, w.Source.File, diag.P("resources", eff.Name), "shared resource %s has other parameters here than in workload %q (environment %q)", key, o.w.Metadata.Name, e.Metadata.Name)
 	d.OnKey = true
 	d.Detail = "Workloads that name the same type, class and id share one resource; it can only have one set of parameters. See resource " + o.eff.Name + " in " + o.w.Source.File + "."
 	d.Remedy = "Write the same parameters in both, or set them for the type in the environment."
+}
+
+// repeated reports whether a conflict of this resource was reported already,
+// and remembers it.
+func (v *validator) repeated(w *Workload, resource string) bool {
+	key := w.Source.File + "#" + resource
+	was := v.conflicts[key]
+	v.conflicts[key] = true
+	return was
 }
