@@ -69,7 +69,7 @@ Build refuses a description with errors. Policy findings do not stop it.`,
 			}
 			items := compiled.Items()
 			target := filepath.Join(dir, env)
-			cache := filepath.Join(a.dir, ".strata", "cache", "build-"+cacheKey(target)+".json")
+			cache := check.CacheFile(a.dir, "build-"+cacheKey(target)+".json")
 			report, err := output.Write(c.Context(), target, cache, items)
 			if err != nil {
 				return fmt.Errorf("build %s: %w", env, err)

@@ -23,7 +23,7 @@ func (a *app) complete(c *cobra.Command, names func(*model.Repository) []string)
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	defer repo.Close()
-	m, _, err := repo.Load(c.Context())
+	m, _, err := repo.Load(c.Context(), "")
 	if err != nil || m.Platform == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

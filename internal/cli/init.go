@@ -82,7 +82,7 @@ func (a *app) newCommand() *cobra.Command {
 			return err
 		}
 		defer repo.Close()
-		m, _, err := repo.Load(c.Context())
+		m, _, err := repo.Load(c.Context(), "")
 		if err != nil {
 			return err
 		}

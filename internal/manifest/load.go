@@ -149,8 +149,10 @@ type doc struct {
 }
 
 // Load reads and decodes the whole repository. The model holds what decoded;
-// the list, located and sorted, says what did not. An error means that ctx ended.
-func (r *Repo) Load(ctx context.Context) (*model.Repository, diag.List, error) {
+// the list, located and sorted, says what did not. cacheFile, outside the
+// repository, remembers decoded workloads from one run to the next; "" means no
+// cache. An error means that ctx ended.
+func (r *Repo) Load(ctx context.Context, cacheFile string) (*model.Repository, diag.List, error) {
 	m := &model.Repository{Policies: map[string][]byte{}, Broken: map[string]bool{}}
 	var list diag.List
 	var docs []doc
@@ -160,10 +162,11 @@ func (r *Repo) Load(ctx context.Context) (*model.Repository, diag.List, error) {
 			m.Platform = p
 		}
 	}})
-	envs, envDocs := documents[model.Environment](r.yamlFiles(EnvironmentsDir, &list), func(v *model.Environment) *model.Source { return &v.Source })
-	works, workDocs := documents[model.Workload](r.scoreFiles(&list), func(v *model.Workload) *model.Source { return &v.Source })
-	rels, relDocs := documents[model.Release](r.yamlFiles(ReleasesDir, &list), func(v *model.Release) *model.Source { return &v.Source })
-	cons, conDocs := documents[model.Contract](r.contractFiles(&list), func(v *model.Contract) *model.Source { return &v.Source })
+	known := recall(cacheFile)
+	envs, envDocs := documents[model.Environment](r.yamlFiles(EnvironmentsDir, &list), nil, nil, func(v *model.Environment) *model.Source { return &v.Source })
+	works, workDocs := documents[model.Workload](r.scoreFiles(&list), known, known.workloads, func(v *model.Workload) *model.Source { return &v.Source })
+	rels, relDocs := documents[model.Release](r.yamlFiles(ReleasesDir, &list), known, known.releases, func(v *model.Release) *model.Source { return &v.Source })
+	cons, conDocs := documents[model.Contract](r.contractFiles(&list), nil, nil, func(v *model.Contract) *model.Source { return &v.Source })
 	docs = slices.Concat(docs, envDocs, workDocs, relDocs, conDocs)
 	if r.exists(ExceptionsFile) {
 		docs = append(docs, doc{ExceptionsFile, func(src []byte, l *diag.List) {
@@ -189,6 +192,8 @@ func (r *Repo) Load(ctx context.Context) (*model.Repository, diag.List, error) {
 	for _, l := range lists {
 		list.Add(l...)
 	}
+	firstWork := 1 + len(envDocs)
+	_ = known.save(cacheFile, clean(works, lists[firstWork:]), clean(rels, lists[firstWork+len(works):]))
 	m.Environments = present(envs, func(i int) { m.Broken["Environment/"+stem(envDocs[i].file)] = true })
 	m.Workloads = present(works, func(i int) { m.Broken["Workload/"+path.Base(path.Dir(workDocs[i].file))] = true })
 	m.Releases = present(rels, func(i int) { m.Broken["Release/"+stem(relDocs[i].file)] = true })
@@ -202,12 +207,17 @@ func (r *Repo) Load(ctx context.Context) (*model.Repository, diag.List, error) {
 	return m, list.Sorted(), nil
 }
 
-// documents makes one slot and one decoding task for each file.
-func documents[T any](files []string, src func(*T) *model.Source) ([]*T, []doc) {
+// documents makes one slot and one decoding task for each file. Documents of
+// which docs remembers the same bytes are not decoded again.
+func documents[T any](files []string, m *memory, docs map[string]*T, src func(*T) *model.Source) ([]*T, []doc) {
 	slots := make([]*T, len(files))
-	docs := make([]doc, len(files))
+	tasks := make([]doc, len(files))
 	for i, file := range files {
-		docs[i] = doc{file, func(b []byte, l *diag.List) {
+		tasks[i] = doc{file, func(b []byte, l *diag.List) {
+			if have, ok := recalled(m, docs, file, b, func(v *T) [32]byte { return src(v).Digest }); ok {
+				slots[i] = have
+				return
+			}
 			v := new(T)
 			*src(v) = source(file, b)
 			if decode(file, b, v, l) {
@@ -215,7 +225,18 @@ func documents[T any](files []string, src func(*T) *model.Source) ([]*T, []doc) 
 			}
 		}}
 	}
-	return slots, docs
+	return slots, tasks
+}
+
+// clean returns the documents that decoded without a diagnostic.
+func clean[T any](slots []*T, lists []diag.List) []*T {
+	var out []*T
+	for i, v := range slots {
+		if v != nil && len(lists[i]) == 0 {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 func present[T any](slots []*T, missing func(i int)) []*T {

@@ -1,0 +1,105 @@
+package manifest
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/stratahq/strata/internal/model"
+)
+
+// cacheFormat is part of the cache's header: raise it when a model type or the
+// decoder changes, so that what an older Strata decoded is not believed.
+const cacheFormat = "strata documents 1"
+
+// smallest number of documents for which a cache is worth its file.
+const cacheWorthwhile = 200
+
+// memory remembers the workloads and releases that decoded without a single
+// diagnostic, by file. One is used only when the file's bytes have the same
+// SHA-256. Other kinds are few and decode quickly enough. The file must lie where only the user writes: whoever can
+// write it decides what a repository is believed to say.
+type memory struct {
+	workloads map[string]*model.Workload
+	releases  map[string]*model.Release
+	hits      atomic.Int64
+}
+
+// remembered is the file's content.
+type remembered struct {
+	Format    string
+	Workloads []*model.Workload
+	Releases  []*model.Release
+}
+
+func init() {
+	// Free-form values of the model; see decoder.any.
+	gob.Register(map[string]any{})
+	gob.Register([]any{})
+}
+
+// recall reads a cache file. A file that is missing, damaged or of another
+// format is an empty cache.
+func recall(file string) *memory {
+	m := &memory{workloads: map[string]*model.Workload{}, releases: map[string]*model.Release{}}
+	if file == "" {
+		return m
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return m
+	}
+	defer f.Close()
+	var r remembered
+	if err := gob.NewDecoder(bufio.NewReaderSize(f, 1<<20)).Decode(&r); err != nil || r.Format != cacheFormat {
+		return m
+	}
+	for _, w := range r.Workloads {
+		m.workloads[w.Source.File] = w
+	}
+	for _, rel := range r.Releases {
+		m.releases[rel.Source.File] = rel
+	}
+	return m
+}
+
+// recalled returns what was remembered of a file with these bytes.
+func recalled[T any](m *memory, docs map[string]*T, file string, src []byte, digest func(*T) [32]byte) (*T, bool) {
+	have, ok := docs[file]
+	if !ok || digest(have) != sha256.Sum256(src) {
+		return nil, false
+	}
+	m.hits.Add(1)
+	return have, true
+}
+
+// save replaces the cache file when what it should hold has changed. It only
+// saves work, so the caller need not care about its error.
+func (m *memory) save(file string, works []*model.Workload, rels []*model.Release) error {
+	want, had := len(works)+len(rels), len(m.workloads)+len(m.releases)
+	if file == "" || want < cacheWorthwhile || int(m.hits.Load()) == want && had == want {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(remembered{cacheFormat, works, rels}); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), ".documents-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.Write(b.Bytes())
+	if err := errors.Join(err, temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), file)
+}
