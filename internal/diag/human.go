@@ -5,6 +5,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/stratahq/strata/internal/term"
 )
 
 // HumanOptions says how diagnostics are shown to people.
@@ -15,14 +17,8 @@ type HumanOptions struct {
 	Width int
 }
 
-const (
-	defaultWidth = 80
-	// maxProse bounds the lines of prose: wider ones are hard to read, however
-	// wide the terminal is.
-	maxProse = 110
-	// minSource is the least that an excerpt gets, however narrow the terminal is.
-	minSource = 20
-)
+// minSource is the least that an excerpt gets, however narrow the terminal is.
+const minSource = 20
 
 // Human writes diagnostics for people, in their sorted order: the statement, the
 // place, an excerpt of the source with the range underlined, the detail and the
@@ -31,9 +27,9 @@ const (
 // and the diagnostics hold, no control character of theirs reaches w.
 func Human(w io.Writer, l List, src func(file string) []byte, opt HumanOptions) error {
 	if opt.Width <= 0 {
-		opt.Width = defaultWidth
+		opt.Width = term.DefaultWidth
 	}
-	h := &human{w: bufio.NewWriter(w), opt: opt, src: src, files: map[string]*sourceFile{}}
+	h := &human{Painter: term.Painter(opt.Color), w: bufio.NewWriter(w), width: opt.Width, src: src, files: map[string]*sourceFile{}}
 	for i, d := range l.Sorted() {
 		if i > 0 {
 			h.line("")
@@ -46,34 +42,18 @@ func Human(w io.Writer, l List, src func(file string) []byte, opt HumanOptions) 
 // human is one rendering. Write errors stick to the buffered writer, whose Flush
 // returns them.
 type human struct {
+	term.Painter
 	w     *bufio.Writer
-	opt   HumanOptions
+	width int
 	src   func(string) []byte
 	files map[string]*sourceFile
 }
 
-// The ANSI styles in use.
-const (
-	styleBold   = "\x1b[1m"
-	styleRed    = "\x1b[1;31m"
-	styleYellow = "\x1b[1;33m"
-	styleBlue   = "\x1b[1;34m"
-	styleGreen  = "\x1b[1;32m"
-	styleReset  = "\x1b[0m"
-)
-
-func (h *human) paint(style, s string) string {
-	if !h.opt.Color || s == "" {
-		return s
-	}
-	return style + s + styleReset
-}
-
-func severityStyle(s Severity) string {
+func severityStyle(s Severity) term.Style {
 	if s == Error {
-		return styleRed
+		return term.Red
 	}
-	return styleYellow
+	return term.Yellow
 }
 
 func (h *human) line(s string) {
@@ -84,16 +64,16 @@ func (h *human) line(s string) {
 func (h *human) diagnostic(d Diagnostic) {
 	label := d.Severity.String()
 	if d.Rule != "" {
-		label += "[" + clean(d.Rule) + "]"
+		label += "[" + term.Clean(d.Rule) + "]"
 	}
 	label += ":"
-	lines := wrap(d.Summary, h.prose(2), displayWidth(label)+1)
+	lines := term.Wrap(d.Summary, term.Prose(h.width, 2), term.Width(label)+1)
 	for i, s := range lines {
 		if i == 0 {
-			h.line(h.paint(severityStyle(d.Severity), label) + " " + h.paint(styleBold, s))
+			h.line(h.Paint(severityStyle(d.Severity), label) + " " + h.Paint(term.Bold, s))
 			continue
 		}
-		h.line("  " + h.paint(styleBold, s))
+		h.line("  " + h.Paint(term.Bold, s))
 	}
 
 	ex := h.excerpt(d)
@@ -102,7 +82,7 @@ func (h *human) diagnostic(d Diagnostic) {
 		gutter = len(strconv.Itoa(ex[len(ex)-1].number))
 	}
 	if d.File != "" {
-		h.line(strings.Repeat(" ", gutter) + h.paint(styleBlue, "-->") + " " + place(d, len(ex) > 0))
+		h.line(strings.Repeat(" ", gutter) + h.Paint(term.Blue, "-->") + " " + place(d, len(ex) > 0))
 	}
 	h.source(d, ex, gutter)
 	h.note(d, gutter, "", d.Detail)
@@ -111,19 +91,14 @@ func (h *human) diagnostic(d Diagnostic) {
 
 // place says where a diagnostic is. The path helps where no source is shown.
 func place(d Diagnostic, shown bool) string {
-	s := clean(d.File)
+	s := term.Clean(d.File)
 	if !d.Range.Start.IsZero() {
 		s += ":" + strconv.Itoa(d.Range.Start.Line) + ":" + strconv.Itoa(d.Range.Start.Column)
 	}
 	if !shown && len(d.Path) > 0 {
-		s += " (" + clean(d.Path.String()) + ")"
+		s += " (" + term.Clean(d.Path.String()) + ")"
 	}
 	return s
-}
-
-// prose is the width of wrapped text that stands behind indent columns.
-func (h *human) prose(indent int) int {
-	return max(minSource, min(h.opt.Width, maxProse)-indent)
 }
 
 // note writes a paragraph after the excerpt, behind "= " on its first line.
@@ -137,9 +112,9 @@ func (h *human) note(d Diagnostic, gutter int, label, text string) {
 	}
 	first := true
 	for para := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		for _, s := range wrap(para, h.prose(len(indent)+2), displayWidth(label)) {
+		for _, s := range term.Wrap(para, term.Prose(h.width, len(indent)+2), term.Width(label)) {
 			if first {
-				h.line(indent + h.paint(styleBlue, "=") + " " + h.paint(styleGreen, strings.TrimSuffix(label, " ")) + trailing(label) + s)
+				h.line(indent + h.Paint(term.Blue, "=") + " " + h.Paint(term.Green, strings.TrimSuffix(label, " ")) + trailing(label) + s)
 				first, label = false, ""
 				continue
 			}
@@ -153,29 +128,4 @@ func trailing(label string) string {
 		return ""
 	}
 	return " "
-}
-
-// wrap breaks text into lines of at most width columns at spaces; a longer word
-// stands on a line of its own. used is what is taken of the first line already.
-func wrap(text string, width, used int) []string {
-	var lines []string
-	var b strings.Builder
-	at := used
-	for _, word := range strings.Fields(text) {
-		word = clean(word)
-		n := displayWidth(word)
-		switch {
-		case b.Len() == 0:
-		case at+1+n > width:
-			lines = append(lines, b.String())
-			b.Reset()
-			at = 0
-		default:
-			b.WriteByte(' ')
-			at++
-		}
-		b.WriteString(word)
-		at += n
-	}
-	return append(lines, b.String())
 }

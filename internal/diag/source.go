@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/width"
+	"github.com/stratahq/strata/internal/term"
 )
 
 // tabStop is the distance of tab stops in excerpts.
@@ -87,9 +86,9 @@ func (h *human) source(d Diagnostic, ex []excerptLine, gutter int) {
 	if len(ex) == 0 {
 		return
 	}
-	bar := h.paint(styleBlue, "|")
+	bar := h.Paint(term.Blue, "|")
 	blank := strings.Repeat(" ", gutter+1)
-	room := max(minSource, h.opt.Width-gutter-3)
+	room := max(minSource, h.width-gutter-3)
 	var win window
 	var from, to int
 	for _, l := range ex {
@@ -103,11 +102,11 @@ func (h *human) source(d Diagnostic, ex []excerptLine, gutter int) {
 		n := strings.Repeat(" ", gutter)
 		num := strconv.Itoa(l.number)
 		n = n[len(num):] + num
-		h.line(h.paint(styleBlue, n) + " " + bar + " " + win.cut(l.text))
+		h.line(h.Paint(term.Blue, n) + " " + bar + " " + win.cut(l.text))
 		if l.marked {
 			from, to := win.clamp(from, to)
 			h.line(blank + bar + " " + strings.Repeat(" ", from) +
-				h.paint(severityStyle(d.Severity), strings.Repeat("^", to-from)))
+				h.Paint(severityStyle(d.Severity), strings.Repeat("^", to-from)))
 		}
 	}
 	if d.Detail != "" || d.Remedy != "" {
@@ -228,13 +227,13 @@ func cells(line []byte) func(yield func(string, int) bool) {
 		for len(line) > 0 {
 			r, size := utf8.DecodeRune(line)
 			line = line[size:]
-			s, n := string(r), runeWidth(r)
+			s, n := string(r), term.RuneWidth(r)
 			switch {
 			case r == '\t':
 				n = tabStop - col%tabStop
 				s = strings.Repeat(" ", n)
-			case hostile(r):
-				s, n = standIn(r), 1
+			case term.Hostile(r):
+				s, n = string(term.StandIn(r)), 1
 			}
 			if !yield(s, n) {
 				return
@@ -242,63 +241,4 @@ func cells(line []byte) func(yield func(string, int) bool) {
 			col += n
 		}
 	}
-}
-
-// hostile reports whether a character could change how a terminal shows what is
-// around it: control characters, and those of Unicode's format class, which
-// reorder or hide text.
-func hostile(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' ||
-		r == utf8.RuneError
-}
-
-// standIn returns the picture of an ASCII control character, and the replacement
-// character for all else.
-func standIn(r rune) string {
-	switch {
-	case r < 0x20:
-		return string(0x2400 + r)
-	case r == 0x7f:
-		return "\u2421"
-	}
-	return string(utf8.RuneError)
-}
-
-// clean replaces hostile characters in a text that is shown outside an excerpt.
-func clean(s string) string {
-	if !strings.ContainsFunc(s, hostile) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if hostile(r) {
-			b.WriteString(standIn(r))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// runeWidth is the number of columns that terminals give to a character.
-func runeWidth(r rune) int {
-	if r < 0x300 {
-		return 1
-	}
-	if unicode.In(r, unicode.Mn, unicode.Me) {
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
-func displayWidth(s string) int {
-	n := 0
-	for _, r := range s {
-		n += runeWidth(r)
-	}
-	return n
 }
