@@ -1,0 +1,279 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/stratahq/strata/internal/diag"
+)
+
+// Set is a compiled set of rules, safe for concurrent use.
+type Set struct {
+	rules    []*Rule
+	byID     map[string]*Rule
+	compiler *ast.Compiler
+	tests    map[string]*ast.Module
+	builtIn  map[string]bool
+	// forget switches memory off; tests and benchmarks compare with it.
+	forget bool
+
+	mu     sync.Mutex
+	shapes []*shape            // by rule index, filled on first use
+	judges map[judgeKey]*judge // by stage and kind, prepared on first use
+}
+
+type judgeKey struct {
+	stage Stage
+	kind  string
+}
+
+func newSet(l *loader, c *ast.Compiler) (*Set, error) {
+	s := &Set{
+		rules: l.rules, compiler: c, tests: l.tests, builtIn: l.builtIn,
+		byID: map[string]*Rule{}, judges: map[judgeKey]*judge{}, shapes: make([]*shape, len(l.rules)),
+	}
+	for _, r := range l.rules {
+		s.byID[r.ID] = r
+	}
+	for _, r := range exceptionRules {
+		if s.byID[r.ID] != nil {
+			return nil, fmt.Errorf("rule id %q is Strata's own", r.ID)
+		}
+		s.byID[r.ID] = r
+	}
+	return s, nil
+}
+
+// Rules lists all rules by stage and id, those that Go applies to exceptions last.
+func (s *Set) Rules() []Rule {
+	out := make([]Rule, 0, len(s.rules)+len(exceptionRules))
+	for _, r := range s.rules {
+		out = append(out, *r)
+	}
+	for _, r := range exceptionRules {
+		out = append(out, *r)
+	}
+	order := map[Stage]int{StageModel: 1, StageObjects: 2, StagePlan: 3, StageExceptions: 4}
+	slices.SortStableFunc(out, func(a, b Rule) int {
+		return cmp.Or(cmp.Compare(order[a.Stage], order[b.Stage]), strings.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// Rule returns the rule of that id.
+func (s *Set) Rule(id string) (Rule, bool) {
+	if r := s.byID[id]; r != nil {
+		return *r, true
+	}
+	return Rule{}, false
+}
+
+// judge holds all rules for one kind, in groups that read alike.
+type judge struct{ groups []*group }
+
+// group is a number of rules that are evaluated, and remembered, together.
+type group struct {
+	rules []*Rule
+	shape *shape
+	query rego.PreparedEvalQuery
+
+	mu   sync.RWMutex
+	memo map[string][]hit
+	size int
+}
+
+// maxMemo bounds the bytes of keys that a group remembers. A full memory is
+// dropped: what comes next resembles its neighbours, not what came long before.
+const maxMemo = 32 << 20
+
+// hit is one thing that a rule said, without saying about what.
+type hit struct {
+	rule    *Rule
+	msg     string
+	address string
+	path    diag.Path
+	place   string
+}
+
+// judgeFor returns the rules for a kind, preparing them when it is asked first.
+func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := judgeKey{stage, kind}
+	if j := s.judges[key]; j != nil {
+		return j, nil
+	}
+	bySignature := map[string]*group{}
+	j := &judge{}
+	for _, r := range s.rules {
+		if r.Stage != stage || !r.judges(kind) {
+			continue
+		}
+		sh := s.shapeOf(r)
+		sig := sh.signature()
+		if stage == StagePlan {
+			sig = "" // each plan is judged once, in one go
+		}
+		g := bySignature[sig]
+		if g == nil {
+			g = &group{shape: &shape{}, memo: map[string][]hit{}}
+			bySignature[sig] = g
+			j.groups = append(j.groups, g)
+		}
+		g.rules = append(g.rules, r)
+		g.shape.merge(sh)
+	}
+	for _, g := range j.groups {
+		g.shape.seal()
+		var refs []*ast.Term
+		for _, r := range g.rules {
+			refs = append(refs, ast.RefTerm(ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(stage)), ast.StringTerm(string(r.name))))
+		}
+		var err error
+		g.query, err = rego.New(
+			rego.Compiler(s.compiler),
+			rego.ParsedQuery(ast.NewBody(ast.Equality.Expr(ast.VarTerm("hits"), ast.ArrayTerm(refs...)))),
+		).PrepareForEval(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("prepare rules for %s %s: %w", stage, kind, err)
+		}
+	}
+	s.judges[key] = j
+	return j, nil
+}
+
+// shapeOf returns what a rule reads; the caller holds s.mu.
+func (s *Set) shapeOf(r *Rule) *shape {
+	if s.shapes[r.index] == nil {
+		pkg := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(r.Stage)), ast.StringTerm(string(r.name))}
+		s.shapes[r.index] = readsOf(s.compiler, s.compiler.GetRulesExact(pkg))
+	}
+	return s.shapes[r.index]
+}
+
+// judge evaluates all rules for a kind on a document, which is a struct or
+// decoded JSON.
+func (s *Set) judge(ctx context.Context, stage Stage, kind string, doc document) ([]hit, error) {
+	j, err := s.judgeFor(ctx, stage, kind)
+	if err != nil {
+		return nil, err
+	}
+	if len(j.groups) == 0 {
+		return nil, nil
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	var out []hit
+	for _, g := range j.groups {
+		hits, err := s.judgeGroup(ctx, g, doc, buf)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, hits...)
+	}
+	return out, nil
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+func (s *Set) judgeGroup(ctx context.Context, g *group, doc document, buf *[]byte) ([]hit, error) {
+	sh := g.shape
+	if s.forget {
+		sh = wholeShape
+	}
+	b, err := doc.project((*buf)[:0], sh)
+	if err != nil {
+		return nil, err
+	}
+	*buf = b
+	if !s.forget {
+		g.mu.RLock()
+		hits, ok := g.memo[string(b)]
+		g.mu.RUnlock()
+		if ok {
+			return hits, nil
+		}
+	}
+	input, err := ast.ValueFromReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("read policy input: %w", err)
+	}
+	hits, err := g.eval(ctx, input)
+	if err != nil || s.forget {
+		return hits, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.size += len(b); g.size > maxMemo {
+		g.memo, g.size = map[string][]hit{}, len(b)
+	}
+	g.memo[string(b)] = hits
+	return hits, nil
+}
+
+func (g *group) eval(ctx context.Context, input ast.Value) ([]hit, error) {
+	results, err := g.query.Eval(ctx, rego.EvalParsedInput(input))
+	if err != nil {
+		return nil, fmt.Errorf("evaluate policy: %w", err)
+	}
+	if len(results) != 1 {
+		return nil, fmt.Errorf("evaluate policy: %d results instead of one", len(results))
+	}
+	sets, _ := results[0].Bindings["hits"].([]any)
+	var out []hit
+	for i, set := range sets {
+		elems, _ := set.([]any)
+		for _, e := range elems {
+			h := hit{rule: g.rules[i]}
+			if err := h.read(e); err != nil {
+				return nil, fmt.Errorf("rule %s (%s:%d): %w", h.rule.ID, h.rule.File, h.rule.Line, err)
+			}
+			out = append(out, h)
+		}
+	}
+	return out, nil
+}
+
+// read takes an element of deny or warn: a message, or an object with one.
+func (h *hit) read(e any) error {
+	switch e := e.(type) {
+	case string:
+		h.msg = e
+		return nil
+	case map[string]any:
+		msg, ok := e["msg"].(string)
+		if !ok {
+			return fmt.Errorf(`an object in deny or warn needs a string "msg"`)
+		}
+		h.msg = msg
+		h.address, _ = e["address"].(string)
+		switch p := e["path"].(type) {
+		case string:
+			h.place = p
+		case []any:
+			for _, k := range p {
+				switch k := k.(type) {
+				case string:
+					h.path = append(h.path, k)
+				default:
+					var n int
+					if _, err := fmt.Sscan(fmt.Sprint(k), &n); err != nil {
+						return fmt.Errorf(`"path" holds %v; it may hold strings and whole numbers: %w`, k, err)
+					}
+					h.path = append(h.path, n)
+				}
+			}
+			h.place = h.path.String()
+		}
+		return nil
+	}
+	return fmt.Errorf(`deny and warn hold strings, or objects with "msg"; got %T`, e)
+}
