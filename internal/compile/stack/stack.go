@@ -34,12 +34,13 @@ const accountContract = "account"
 
 // Context is what rendering needs to know about the environment of a unit.
 type Context struct {
-	Platform       string // name of the platform
-	PlatformDomain string
-	Environment    string // name of the environment
-	Cloud          string // aws, gcp, azure or local
-	Region         string
-	Protected      bool
+	Platform    string // name of the platform
+	Environment string // name of the environment
+	Cloud       string // aws, gcp, azure or local
+	Region      string
+	// Protected environments mark their resources with a tag, by which an
+	// organisation's guard rails can refuse to delete them.
+	Protected bool
 	// AccountID is the account, project or subscription that every provider
 	// is pinned to. An environment that creates its account has AccountRef
 	// instead, which is known once the account is there.
@@ -118,6 +119,9 @@ func (s *scope) tags() map[string]string {
 	tags["layer"] = string(s.unit.Layer)
 	if s.unit.Team != "" {
 		tags["team"] = s.unit.Team
+	}
+	if s.Protected {
+		tags["protected"] = "true"
 	}
 	return tags
 }

@@ -107,7 +107,7 @@ func resolves(t testing.TB, root []byte) {
 
 func testContext() Context {
 	return Context{
-		Platform: "acme", PlatformDomain: "acme.example", Environment: "prod", Cloud: model.CloudAWS, Region: "eu-west-1",
+		Platform: "acme", Environment: "prod", Cloud: model.CloudAWS, Region: "eu-west-1",
 		AccountID: "111122223333", Role: "strata-deployer", State: &model.State{Backend: "s3", Bucket: "acme-prod-state"},
 		ModuleSource: moduleSource,
 	}
