@@ -70,11 +70,14 @@ func TestBuiltinsAreSound(t *testing.T) {
 				t.Error("must be either native or fulfilled by modules")
 			}
 			for name, o := range k.Spec.Outputs {
-				if _, err := ParseType(o.Type); err != nil || o.Description == "" || !identifier.MatchString(name) {
+				if _, err := ParseType(o.Type); err != nil || o.Description == "" || !ValidName(name) {
 					t.Errorf("output %s: %+v: %v", name, o, err)
 				}
 			}
 			for _, p := range c.Params(k) {
+				if !strings.ContainsAny(p.Name, ".[") && !ValidVariable(VariableName(k.Metadata.Name, p.Name)) {
+					t.Errorf("parameter %s cannot be passed to a module", p.Name)
+				}
 				if p.Doc == "" || p.Type == "" || p.Type == "any" {
 					t.Errorf("parameter %s is not described: %+v", p.Name, p)
 				}
@@ -200,9 +203,10 @@ func TestVariableName(t *testing.T) {
 	for in, want := range map[string]string{
 		"size": "size", "highAvailability": "high_availability", "expireDays": "expire_days", "nodePools": "node_pools",
 		"kmsKeyARN": "kms_key_arn", "max-size": "max_size", "Name": "name",
+		"version": "gpu_pool_version", "count": "gpu_pool_count",
 	} {
-		if got := VariableName(in); got != want {
-			t.Errorf("VariableName(%q) = %q, want %q", in, got, want)
+		if got := VariableName("gpu-pool", in); got != want {
+			t.Errorf("VariableName of %q = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -29,9 +28,6 @@ var Rules = []string{RuleDuplicate, RuleSchema, RuleNative, RuleModule, RuleInpu
 
 var clouds = []string{model.CloudAWS, model.CloudGCP, model.CloudAzure, model.CloudLocal}
 
-// identifier is what an OpenTofu variable or output can be called.
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
-
 func reportDuplicate(ds *diag.List, o, prev *model.Contract) {
 	d := ds.Errorf(RuleDuplicate, o.Source.File, diag.P("metadata", "name"), "contract %q is there already", o.Metadata.Name)
 	d.Detail = "Strata comes with a contract of this name."
@@ -52,7 +48,7 @@ func (c *Catalog) check(ds *diag.List, e *entry) {
 	checkSchema(ds, e)
 	for _, name := range sortedKeys(spec.Outputs) {
 		at := diag.P("spec", "outputs", name)
-		if !identifier.MatchString(name) {
+		if !ValidName(name) {
 			d := ds.Errorf(RuleOutput, file, at, "%q cannot be the name of an output", name)
 			d.OnKey = true
 			d.Remedy = "Use letters, digits, '_' and '-', with a letter first."
@@ -123,7 +119,7 @@ func (c *Catalog) checkModule(ds *diag.List, k *model.Contract, cloud string) {
 	}
 	for _, variable := range sortedKeys(m.Inputs) {
 		at := at.With("inputs", variable)
-		if !identifier.MatchString(variable) {
+		if !ValidVariable(variable) {
 			ds.Errorf(RuleInput, file, at, "%q cannot be the name of a module variable", variable).OnKey = true
 			continue
 		}
@@ -131,7 +127,7 @@ func (c *Catalog) checkModule(ds *diag.List, k *model.Contract, cloud string) {
 			ds.Errorf(RuleInput, file, at, "input %s: %s", variable, reason)
 		}
 		for param := range mapping(k.Spec.Params["properties"]) {
-			if VariableName(param) == variable {
+			if VariableName(k.Metadata.Name, param) == variable {
 				ds.Errorf(RuleInput, file, at, "input %s is also where parameter %s is passed", variable, param).OnKey = true
 			}
 		}

@@ -103,6 +103,7 @@ func TestCheckFindsMistakes(t *testing.T) {
 		{"no such fact of the unit", inputs("x", "unit.address"), RuleInput, "spec.modules.aws.inputs.x", `unit has no "address"`},
 		{"not a source", inputs("x", "network"), RuleInput, "spec.modules.aws.inputs.x", "is not a source"},
 		{"bad variable", inputs("a b", "unit.name"), RuleInput, `spec.modules.aws.inputs["a b"]`, "cannot be the name"},
+		{"reserved variable", inputs("version", "unit.name"), RuleInput, "spec.modules.aws.inputs.version", "cannot be the name"},
 		{"variable of a parameter", inputs("shards", "unit.name"), RuleInput, "spec.modules.aws.inputs.shards", "is also where parameter shards is passed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

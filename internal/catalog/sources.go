@@ -1,5 +1,7 @@
 package catalog
 
+import "regexp"
+
 // EnvFields are the facts of an environment that a module binding can name as
 // "env.FIELD", with their OpenTofu types.
 var EnvFields = map[string]string{
@@ -23,16 +25,41 @@ var UnitFields = map[string]string{
 	"workload":    "string", // empty for a shared resource
 }
 
-// VariableName returns the name of the module variable that takes a parameter:
-// the parameter's name in snake_case, so that highAvailability becomes
-// high_availability.
-func VariableName(param string) string {
-	b := make([]byte, 0, len(param)+4)
-	for i := range len(param) {
-		ch := param[i]
+// reserved are names that no module variable can have: they mean something in
+// every module call.
+var reserved = map[string]bool{
+	"source": true, "version": true, "providers": true, "count": true,
+	"for_each": true, "depends_on": true, "lifecycle": true, "locals": true,
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// ValidName reports whether OpenTofu accepts name as the name of an output.
+func ValidName(name string) bool { return identifier.MatchString(name) }
+
+// ValidVariable reports whether OpenTofu accepts name as the name of a module's
+// variable.
+func ValidVariable(name string) bool { return ValidName(name) && !reserved[name] }
+
+// VariableName returns the name of the module variable that takes a parameter of
+// a type: the parameter's name in snake_case, so that highAvailability becomes
+// high_availability. A name that OpenTofu reserves gets the type in front:
+// version of postgres is passed as postgres_version.
+func VariableName(typ, param string) string {
+	name := snake(param)
+	if reserved[name] {
+		return snake(typ) + "_" + name
+	}
+	return name
+}
+
+func snake(s string) string {
+	b := make([]byte, 0, len(s)+4)
+	for i := range len(s) {
+		ch := s[i]
 		switch {
-		case ch >= 'A' && ch <= 'Z':
-			if i > 0 && !isUpper(param[i-1]) {
+		case isUpper(ch):
+			if i > 0 && !isUpper(s[i-1]) {
 				b = append(b, '_')
 			}
 			b = append(b, ch+'a'-'A')

@@ -67,6 +67,6 @@ type ModuleBinding struct {
 	// "UNIT.OUTPUT" names an output of a platform contract ("network.vpc_id"),
 	// "env.FIELD" a fact of the environment and "unit.FIELD" one of the unit
 	// (package catalog lists both). Parameters are passed under their own
-	// names in snake_case.
+	// names in snake_case (catalog.VariableName).
 	Inputs map[string]string `json:"inputs,omitempty" doc:"Module variables that are not parameters, and where each comes from: UNIT.OUTPUT of a platform contract such as network.vpc_id; env.FIELD with name, cloud, region, protected, account_id, platform, platform_domain, ingress_domain or secret_prefix; unit.FIELD with name, secret_path, team or workload."`
 }
