@@ -240,6 +240,30 @@ func (g *Graph) Dependents(a addr.Unit) []addr.Unit {
 	return nil
 }
 
+// Direct returns the units that a depends on through no other unit, sorted: its
+// dependencies less those that follow from the others.
+func (g *Graph) Direct(a addr.Unit) []addr.Unit {
+	i, ok := g.index[a]
+	if !ok {
+		return nil
+	}
+	// What several dependencies have below them is gone through once.
+	below := map[int]bool{}
+	var down func(i int)
+	down = func(i int) {
+		for _, j := range g.needs[i] {
+			if !below[j] {
+				below[j] = true
+				down(j)
+			}
+		}
+	}
+	for _, j := range g.needs[i] {
+		down(j)
+	}
+	return g.addrs(slices.DeleteFunc(slices.Clone(g.needs[i]), func(j int) bool { return below[j] }))
+}
+
 // Closure returns the units of those addresses and all that they depend on, however
 // far down, sorted. Addresses that are not in the graph are left out.
 func (g *Graph) Closure(addrs ...addr.Unit) []addr.Unit {

@@ -33,7 +33,7 @@ func names(addrs []addr.Unit) string {
 
 func TestGraph(t *testing.T) {
 	g, err := graph.New("dev", []graph.Unit{
-		unit("workloads/web", "cluster", "shared/db"), unit("cluster", "network"),
+		unit("workloads/web", "account", "cluster", "network", "shared/db"), unit("cluster", "network"),
 		unit("shared/db", "network"), unit("network", "account"), unit("account"), unit("registry", "account"),
 	})
 	if err != nil {
@@ -54,8 +54,11 @@ func TestGraph(t *testing.T) {
 		t.Errorf("levels are %q, want %q", got, want)
 	}
 	network := addr.Foundation("dev", "network")
-	if got, want := names(g.Dependents(network)), "cluster shared/db"; got != want {
+	if got, want := names(g.Dependents(network)), "cluster shared/db workloads/web"; got != want {
 		t.Errorf("dependents are %q, want %q", got, want)
+	}
+	if got, want := names(g.Direct(addr.Workload("dev", "web"))), "cluster shared/db"; got != want {
+		t.Errorf("direct dependencies are %q, want %q", got, want)
 	}
 	if got, want := names(g.Closure(addr.Foundation("dev", "cluster"), addr.Foundation("dev", "none"))), "account cluster network"; got != want {
 		t.Errorf("closure is %q, want %q", got, want)
@@ -161,6 +164,17 @@ func TestOrderProperties(t *testing.T) {
 			t.Fatal("the order depends on that of the input")
 		}
 		for _, u := range order {
+			direct := g.Direct(u.Addr)
+			if !reflect.DeepEqual(g.Closure(u.Addr), g.Closure(append(direct, u.Addr)...)) {
+				t.Fatalf("%s depends on more than its direct dependencies' closure", u.Addr)
+			}
+			for _, d := range direct {
+				for _, o := range direct {
+					if o != d && slices.Contains(g.Closure(o), d) {
+						t.Fatalf("%s follows from %s", d, o)
+					}
+				}
+			}
 			for _, c := range g.Closure(u.Addr) {
 				if !slices.Contains(g.Affected(c), u.Addr) {
 					t.Fatalf("%s needs %s, which does not affect it", u.Addr, c)

@@ -1,0 +1,42 @@
+package archtest
+
+// Repository is what this repository holds itself to. docs/architecture.md says why
+// the layers are what they are.
+var Repository = Rules{
+	Module: "github.com/stratahq/strata",
+	Layers: [][]string{
+		// Leaves, and data that is compiled in.
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "internal/deps", "schemas", "modules", "policies", "images"},
+		{"internal/diag", "internal/output"},
+		{"internal/schema", "internal/model"},
+		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
+		{"internal/compile/kube", "internal/compile/stack"},
+		// Side by side: neither knows of the other. policy reads plans; plan, below, knows
+		// nothing of policy.
+		{"internal/compile", "internal/policy"},
+		{"internal/check"},
+		{"internal/engine"},
+		{"internal/runner/...", "internal/provider", "internal/store", "internal/node", "internal/image", "internal/proxy", "internal/identity"},
+		{"internal/cli/view"},
+		{"internal/cli"},
+		// Nothing imports what is here.
+		{"cmd/...", "internal/archtest", "internal/bench"},
+	},
+	Only: map[string][]string{
+		"internal/addr":     {},
+		"internal/diag":     {"internal/term"},
+		"internal/schema":   {"internal/addr", "internal/diag"},
+		"internal/model":    {"internal/addr", "internal/diag", "internal/suggest"},
+		"internal/plan":     {"internal/addr", "internal/diag", "internal/model"},
+		"internal/archtest": {},
+		"cmd/strata":        {"internal/cli"},
+		"internal/output":   {"internal/par"},
+		"internal/yamlout":  {},
+	},
+	Concurrent: []string{
+		"internal/par", "internal/engine", "internal/runner/...", "internal/provider", "internal/node",
+		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "cmd/...",
+	},
+	Exits:    []string{"cmd/...", "internal/bench"},
+	MaxLines: 500,
+}
