@@ -15,6 +15,7 @@ import (
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/manifest"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/policy"
 )
 
 // Result is what is known of a repository.
@@ -25,6 +26,9 @@ type Result struct {
 	// Diagnostics are located and sorted. With an error among them, nothing
 	// beyond the catalog is there.
 	Diagnostics diag.List
+	// Policy holds the built-in rules and the repository's own; nil when those
+	// do not compile.
+	Policy *policy.Set
 }
 
 // Load opens the repository in dir, decodes it and validates it. The caller
@@ -51,8 +55,14 @@ func load(ctx context.Context, repo *manifest.Repo) (*Result, error) {
 	list.Add(own...)
 	list.Add(repo.Modules(m)...)
 	list.Add(m.Validate(cat)...)
+	var sources []policy.Source
+	for _, file := range model.SortedKeys(m.Policies) {
+		sources = append(sources, policy.Source{File: file, Data: m.Policies[file]})
+	}
+	set, rego := policy.Load(ctx, sources...)
+	list.Add(rego...)
 	manifest.Locate(list, repo.Read)
-	return &Result{Repo: repo, Model: m, Catalog: cat, Diagnostics: list.Sorted()}, nil
+	return &Result{Repo: repo, Model: m, Catalog: cat, Diagnostics: list.Sorted(), Policy: set}, nil
 }
 
 // Close releases the repository's folder.

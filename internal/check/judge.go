@@ -1,11 +1,22 @@
-//go:build later
-
 package check
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/stratahq/strata/internal/compile"
+	"github.com/stratahq/strata/internal/graph"
+	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/par"
+	"github.com/stratahq/strata/internal/policy"
+)
 
 // Compile compiles one environment. The diagnostics must hold no error.
 func (r *Result) Compile(env string) (*compile.Compiled, error) {
 	if r.Diagnostics.HasErrors() {
-		return nil, fmt.Errorf("the description has errors")
+		return nil, fmt.Errorf("the description has errors; run strata check")
 	}
 	return compile.Compile(r.Model, r.Catalog, env)
 }
@@ -18,9 +29,122 @@ type Judged struct {
 	Objects, Units int
 }
 
+// chunk is how many workloads are judged as one piece of parallel work.
+const chunk = 256
+
 // Judge compiles the environments and runs every policy over the model and the
 // objects. today decides which exceptions have expired.
 func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Judged, error) {
 	var out Judged
+	for _, name := range envs {
+		c, err := r.Compile(name)
+		if err != nil {
+			return out, err
+		}
+		out.Units += len(c.Graph.Units)
+		found, err := r.judgeModel(ctx, name)
+		if err != nil {
+			return out, err
+		}
+		out.Findings = append(out.Findings, found...)
+		found, objects, err := r.judgeObjects(ctx, c, name)
+		if err != nil {
+			return out, err
+		}
+		out.Objects += objects
+		out.Findings = append(out.Findings, found...)
+	}
+	scope := policy.Scope{Stages: []policy.Stage{policy.StageModel, policy.StageObjects}, Environments: envs}
+	out.Findings = unique(r.Policy.Except(out.Findings, r.Model.Exceptions, scope, today.Format(time.DateOnly)))
 	return out, nil
+}
+
+// judgeModel judges the platform, the environment and its workloads.
+func (r *Result) judgeModel(ctx context.Context, name string) ([]policy.Finding, error) {
+	e, _ := r.Model.Environment(name)
+	var works []policy.WorkloadInput
+	for _, w := range r.Model.Workloads {
+		if r.Model.Runs(e, w.Metadata.Name) {
+			works = append(works, policy.WorkloadInput{Workload: w})
+		}
+	}
+	pieces := max(1, (len(works)+chunk-1)/chunk)
+	found := make([][]policy.Finding, pieces)
+	err := par.Each(ctx, pieces, func(i int) error {
+		part := works[i*chunk : min(len(works), (i+1)*chunk)]
+		for j := range part {
+			part[j].Resources = r.merged(e, part[j].Workload)
+		}
+		var err error
+		found[i], err = r.Policy.Model(ctx, policy.ModelInput{
+			Platform:     r.Model.Platform,
+			Environments: []policy.EnvironmentInput{{Environment: e, Workloads: part}},
+		})
+		return err
+	})
+	return flatten(found), err
+}
+
+// merged returns a workload's resources as they are in an environment.
+func (r *Result) merged(e *model.Environment, w *model.Workload) map[string]model.Resource {
+	out := make(map[string]model.Resource, len(w.Resources))
+	for name, res := range w.Resources {
+		eff := model.EffectiveResource(r.Catalog, e, w, name)
+		res.Class, res.Params = eff.Class, eff.Params
+		out[name] = res
+	}
+	return out
+}
+
+// judgeObjects renders every kube unit and judges its objects.
+func (r *Result) judgeObjects(ctx context.Context, c *compile.Compiled, env string) ([]policy.Finding, int, error) {
+	e, _ := r.Model.Environment(env)
+	facts := policy.EnvironmentOf(e)
+	var units []graph.Unit
+	for _, u := range c.Graph.Units {
+		if u.Kind == graph.Kube && !u.Existing {
+			units = append(units, u)
+		}
+	}
+	found := make([][]policy.Finding, len(units))
+	counts := make([]int, len(units))
+	err := par.Each(ctx, len(units), func(i int) error {
+		u := units[i]
+		objs, err := c.Objects(u)
+		if err != nil {
+			return err
+		}
+		counts[i] = len(objs)
+		judged := make([]any, len(objs))
+		for j, o := range objs {
+			judged[j] = o
+		}
+		found[i], err = r.Policy.Objects(ctx, policy.ObjectContext{Environment: &facts, Unit: u.Addr, Layer: u.Layer}, judged...)
+		return err
+	})
+	objects := 0
+	for _, n := range counts {
+		objects += n
+	}
+	return flatten(found), objects, err
+}
+
+func flatten(lists [][]policy.Finding) []policy.Finding {
+	var out []policy.Finding
+	for _, l := range lists {
+		out = append(out, l...)
+	}
+	return out
+}
+
+// unique drops repetitions: the platform and the environment are judged with
+// every piece of work. The findings are sorted, so equal ones stand together.
+func unique(fs []policy.Finding) []policy.Finding {
+	out := fs[:0]
+	for i, f := range fs {
+		if i == 0 || !reflect.DeepEqual(f, fs[i-1]) {
+			out = append(out, f)
+		}
+	}
+	return out
 }

@@ -48,7 +48,7 @@ Build refuses a description with errors. Policy findings do not stop it.`,
 			return err
 		}
 		if r.Diagnostics.HasErrors() {
-			return a.showCheck(r, check.Judged{}, out.value)
+			return a.showErrors(r)
 		}
 		if dir == "" {
 			dir = filepath.Join(a.dir, "out")

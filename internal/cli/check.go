@@ -68,6 +68,16 @@ func environments(m *model.Repository, names []string) ([]string, error) {
 	return names, nil
 }
 
+// showErrors prints, on standard error, what keeps a command from working.
+func (a *app) showErrors(r *check.Result) error {
+	color, width := terminal(a.stderr)
+	report := view.Report{Diagnostics: r.Diagnostics, Environments: len(r.Model.Environments), Workloads: len(r.Model.Workloads)}
+	if err := report.Human(a.stderr, r.Repo.Read, diag.HumanOptions{Color: color, Width: width}); err != nil {
+		return fmt.Errorf("print the errors: %w", err)
+	}
+	return exitError{ExitError}
+}
+
 // showCheck prints a check and returns the exit code as an error.
 func (a *app) showCheck(r *check.Result, judged check.Judged, format string) error {
 	report := view.Report{

@@ -60,11 +60,11 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 		workloads: map[addr.Unit]*kube.Workload{},
 	}
 	c.kubeEnv = kubeEnv(repo.Platform, e)
-	c.stack = stackContext(repo.Platform, e)
+	c.stack = c.stackContext()
 	shared, err := json.Marshal(struct {
 		Format int
 		Kube   kube.Env
-		Stack  any
+		Stack  stackDigest
 	}{Format, c.kubeEnv, digestable(c.stack)})
 	if err != nil {
 		return nil, fmt.Errorf("compile %s: %w", env, err)
@@ -95,7 +95,9 @@ func (c *Compiled) add(u graph.Unit) {
 		}
 	}
 	for _, b := range u.Bindings {
-		u.DependsOn = append(u.DependsOn, b.Ref.Unit)
+		for _, ref := range b.Refs() {
+			u.DependsOn = append(u.DependsOn, ref.Unit)
+		}
 	}
 	slices.SortFunc(u.DependsOn, addr.Unit.Compare)
 	u.DependsOn = slices.Compact(u.DependsOn)

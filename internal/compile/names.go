@@ -55,7 +55,7 @@ func snakeKeys(v any) any {
 		}
 		renamed := make(map[string]any, len(m))
 		for k, x := range m {
-			renamed[catalog.VariableName(k)] = x
+			renamed[catalog.VariableName("", k)] = x
 		}
 		out[i] = renamed
 	}

@@ -3,7 +3,6 @@ package compile
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/stratahq/strata/internal/addr"
@@ -214,24 +213,35 @@ func (c *Compiled) platformUnits() error {
 // own that has a module in this cloud.
 func (c *Compiled) ownPlatformUnits() error {
 	for _, name := range c.catalog.PlatformTypes() {
-		if slices.ContainsFunc(platformContracts, func(pc platformContract) bool { return pc.name == name }) {
-			continue
+		if con, _ := c.catalog.Platform(name); con.Source.File == "" {
+			continue // built in: one of platformContracts, or added on demand
 		}
-		con, _ := c.catalog.Platform(name)
-		binding, ok := c.catalog.ModuleFor(con, c.env.Spec.Cloud)
-		if !ok {
-			continue
-		}
-		u := graph.Unit{
-			Addr: addr.Platform(c.env.Metadata.Name, name), Layer: con.Spec.Layer, Kind: graph.Tofu,
-			Contract: name, Outputs: con.Spec.Outputs,
-		}
-		if err := c.tofu(&u, binding, c.catalog.PlatformDefaults(name)); err != nil {
+		if _, err := c.onDemand(name); err != nil {
 			return err
 		}
-		c.add(u)
 	}
 	return nil
+}
+
+// onDemand adds the unit of a platform contract that not every environment
+// has, such as the Kafka cluster under its topics, unless it is there, and returns its address. A
+// contract without a module in this cloud has no unit.
+func (c *Compiled) onDemand(name string) (addr.Unit, error) {
+	a := addr.Platform(c.env.Metadata.Name, name)
+	con, known := c.catalog.Platform(name)
+	if _, there := c.unit(a); there || !known {
+		return a, nil
+	}
+	binding, ok := c.catalog.ModuleFor(con, c.env.Spec.Cloud)
+	if !ok {
+		return a, nil
+	}
+	u := graph.Unit{Addr: a, Layer: con.Spec.Layer, Kind: graph.Tofu, Contract: name, Outputs: con.Spec.Outputs}
+	if err := c.tofu(&u, binding, nil); err != nil {
+		return a, err
+	}
+	c.add(u)
+	return a, nil
 }
 
 // have returns those of the addresses that are units of this environment.
@@ -249,12 +259,15 @@ func (c *Compiled) have(as ...addr.Unit) []addr.Unit {
 func (c *Compiled) tofu(u *graph.Unit, b model.ModuleBinding, params map[string]any) error {
 	u.Module = b.Source
 	u.Inputs = map[string]graph.Value{}
+	if _, platform := c.catalog.Platform(u.Contract); platform && u.Workload == "" && !strings.HasPrefix(u.Addr.Name, "shared/") {
+		params = withDefaults(c.catalog.PlatformDefaults(u.Contract), params)
+	}
 	for k, v := range params {
 		if ref, ok := v.(graph.Ref); ok {
-			u.Inputs[catalog.VariableName(k)] = graph.Value{Ref: &ref}
+			u.Inputs[catalog.VariableName(u.Contract, k)] = graph.Value{Ref: &ref}
 			continue
 		}
-		u.Inputs[catalog.VariableName(k)] = graph.Value{Literal: snakeKeys(v)}
+		u.Inputs[catalog.VariableName(u.Contract, k)] = graph.Value{Literal: snakeKeys(v)}
 	}
 	for _, name := range model.SortedKeys(b.Inputs) {
 		v, ok, err := c.input(u, b.Inputs[name])
@@ -269,6 +282,15 @@ func (c *Compiled) tofu(u *graph.Unit, b model.ModuleBinding, params map[string]
 		u.DependsOn = append(u.DependsOn, c.have(addr.Foundation(u.Addr.Env, "account"))...)
 	}
 	return nil
+}
+
+func withDefaults(defaults, params map[string]any) map[string]any {
+	out := maps.Clone(defaults)
+	if out == nil {
+		out = map[string]any{}
+	}
+	maps.Copy(out, params)
+	return out
 }
 
 // input resolves where a module's input comes from (see model.ModuleBinding).
@@ -305,7 +327,11 @@ func (c *Compiled) input(u *graph.Unit, from string) (v graph.Value, ok bool, er
 		}
 		return c.output(up, field)
 	}
-	if up, there := c.unit(addr.Platform(u.Addr.Env, src)); there {
+	a, err := c.onDemand(src)
+	if err != nil {
+		return v, false, err
+	}
+	if up, there := c.unit(a); there {
 		return c.output(up, field)
 	}
 	return v, false, fmt.Errorf("source %q names no platform unit", from)

@@ -49,11 +49,11 @@ func (c *Compiled) Files(u graph.Unit) ([]output.File, error) {
 		return nil, nil
 	case u.Kind == graph.Tofu:
 		dir := path.Join(StacksDir, u.Addr.Name)
-		b, err := stack.Render(c.stack, u)
+		b, err := stack.Render(c.rootContext(u), u)
 		if err != nil {
 			return nil, fmt.Errorf("render %s: %w", u.Addr, err)
 		}
-		return []output.File{{Path: path.Join(dir, "main.tf.json"), Content: b}}, nil
+		return []output.File{{Path: path.Join(dir, stack.FileName), Content: b}}, nil
 	}
 	objs, err := c.Objects(u)
 	if err != nil {

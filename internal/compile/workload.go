@@ -150,21 +150,38 @@ func (c *Compiled) workload(w *model.Workload, byName map[string]*model.Workload
 func (c *Compiled) bindings(x *expander, k *kube.Workload) []graph.Binding {
 	var out []graph.Binding
 	for _, o := range k.Outputs {
-		res := x.resources[o.Resource]
-		if o.Secret && res.unit == (addr.Unit{}) && c.env.Spec.Cloud != model.CloudLocal {
-			continue // resolved by the cluster, from the central secrets service
+		if o.Secret && c.env.Spec.Cloud != model.CloudLocal {
+			continue // fetched by the cluster, from the central secrets service
 		}
-		b := graph.Binding{Namespace: k.Team, Name: kube.OutputsName(k.Name), Key: o.Key()}
+		b := graph.Binding{Namespace: k.Team, Name: kube.OutputsName(k.Name), Key: o.Key(), Ref: c.reference(x, k, o)}
 		if o.Secret {
 			b.Name, b.SecretPath = kube.SecretsName(k.Name), o.SecretPath
 		}
-		b.Ref = graph.Ref{Unit: res.unit, Output: o.Name, Type: res.con.Spec.Outputs[o.Name].Type, Secret: o.Secret}
-		if res.unit == (addr.Unit{}) {
-			b.Ref.Unit = addr.Platform(k.Addr.Env, "secrets")
+		out = append(out, b)
+	}
+	for _, f := range kube.BoundFiles(*k) {
+		b := graph.Binding{Namespace: k.Team, Name: kube.FilesName(k.Name), Key: f.Key}
+		for _, p := range f.Parts {
+			part := graph.TemplatePart{Text: p.Text}
+			if p.Output != nil {
+				part.Ref, part.SecretPath = c.reference(x, k, *p.Output), p.Output.SecretPath
+			}
+			b.Template = append(b.Template, part)
 		}
 		out = append(out, b)
 	}
 	return out
+}
+
+// reference names the unit that an output comes from. Secrets that no unit
+// makes come from the central secrets service itself.
+func (c *Compiled) reference(x *expander, k *kube.Workload, o kube.Output) *graph.Ref {
+	res := x.resources[o.Resource]
+	ref := &graph.Ref{Unit: res.unit, Output: o.Name, Type: res.con.Spec.Outputs[o.Name].Type, Secret: o.Secret}
+	if res.unit == (addr.Unit{}) {
+		ref.Unit = addr.Platform(k.Addr.Env, "secrets")
+	}
+	return ref
 }
 
 func (c *Compiled) container(x *expander, name string) (kube.Container, error) {
