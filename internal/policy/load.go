@@ -71,7 +71,7 @@ func Load(_ context.Context, sources ...Source) (*Set, diag.List) {
 
 func (l *loader) readBuiltIn() {
 	err := fs.WalkDir(policies.FS, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".rego") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".rego") || strings.HasSuffix(name, "_test.rego") {
 			return err
 		}
 		data, err := policies.FS.ReadFile(name)
@@ -136,10 +136,11 @@ func (l *loader) add(s Source, builtIn bool) {
 func (l *loader) attribute(mod *ast.Module, file string, stage Stage, builtIn bool) {
 	seen := map[string]int{}
 	for _, r := range mod.Rules {
-		name := r.Head.Ref().String()
-		if base, _, _ := strings.Cut(name, "["); base != "deny" && base != "warn" {
+		name, _, _ := strings.Cut(r.Head.Ref().String(), "[")
+		if name != "deny" && name != "warn" {
 			continue
-		} else if name = base; r.Head.Key == nil || r.Head.Value != nil && r.Head.RuleKind() != ast.MultiValue || r.Else != nil {
+		}
+		if r.Head.RuleKind() != ast.MultiValue || r.Else != nil || len(r.Head.Ref()) > 1 {
 			d := l.diags.Errorf("policy-rule", file, nil, "%s must be a partial set: write `%s contains msg if { ... }`", name, name)
 			d.Range.Start = position(r.Location)
 			continue

@@ -54,7 +54,7 @@ func (s standard) ours(t testing.TB, obj any) (baseline, restricted bool, say []
 		for _, c := range f.Controls {
 			switch {
 			case strings.HasPrefix(c, "PSS baseline: "):
-				baseline, restricted = true, true
+				baseline = true
 			case strings.HasPrefix(c, "PSS restricted: "):
 				restricted = true
 			default:
@@ -176,8 +176,8 @@ type failer struct {
 	rt *rapid.T
 }
 
-func (f failer) Helper()                          {}
-func (f failer) Fatal(args ...any)                { f.rt.Fatal(args...) }
+func (f failer) Helper()                           {}
+func (f failer) Fatal(args ...any)                 { f.rt.Fatal(args...) }
 func (f failer) Fatalf(format string, args ...any) { f.rt.Fatalf(format, args...) }
 
 func maybe[T any](t *rapid.T, name string, values ...T) *T {
@@ -255,8 +255,8 @@ func changePod(t *rapid.T, pod *corev1.Pod) {
 			{}, {HostPath: &corev1.HostPathVolumeSource{}}, {EmptyDir: &corev1.EmptyDirVolumeSource{}}, {NFS: &corev1.NFSVolumeSource{}},
 			{CSI: &corev1.CSIVolumeSource{}}, {Image: &corev1.ImageVolumeSource{}}, {Ephemeral: &corev1.EphemeralVolumeSource{}},
 			{Projected: &corev1.ProjectedVolumeSource{}}, {ConfigMap: &corev1.ConfigMapVolumeSource{}}, {Secret: &corev1.SecretVolumeSource{}},
-			{DownwardAPI: &corev1.DownwardAPIVolumeSource{}}, {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}, {ISCSI: &corev1.ISCSIVolumeSource{}},
 			{HostPath: &corev1.HostPathVolumeSource{}, EmptyDir: &corev1.EmptyDirVolumeSource{}},
+			{DownwardAPI: &corev1.DownwardAPIVolumeSource{}}, {PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{}}, {ISCSI: &corev1.ISCSIVolumeSource{}},
 		}).Draw(t, "volume")})
 	case 4:
 		pod.Annotations = map[string]string{

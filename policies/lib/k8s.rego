@@ -18,3 +18,7 @@ user_namespace if input.strata.pod.spec.hostUsers == false
 local if input.strata.environment.cloud == "local"
 
 protected if input.strata.environment.protected == true
+
+# secret_name is true for a key or variable whose name says that it holds a
+# secret. PASSWORD_FILE, TOKEN_TTL and the like say that it does not.
+secret_name(name) if regex.match(`(?i)(^|[^a-z])(password|passwd|passphrase|secret|token|api[_.-]?key|access[_.-]?key|secret[_.-]?key|private[_.-]?key|credentials?)$`, name)

@@ -1,4 +1,6 @@
-# Pod Security Standards, level baseline, as of the latest version.
+# Pod Security Standards, level baseline, as of the latest version. A rule whose
+# check the level restricted replaces by another names baseline alone; every
+# other rule belongs to both levels.
 package strata.objects
 
 import data.strata.lib.k8s
@@ -10,7 +12,7 @@ import data.strata.lib.k8s
 #   id: pss-host-namespaces
 #   severity: critical
 #   layer: security
-#   controls: ["PSS baseline: Host Namespaces", "CIS Kubernetes 5.2.3-5.2.5"]
+#   controls: ["PSS baseline: Host Namespaces", "PSS restricted: Host Namespaces", "CIS Kubernetes 5.2.3-5.2.5"]
 #   kinds: [pods]
 deny contains msg if {
 	some field in host_namespaces
@@ -30,7 +32,7 @@ host_namespaces contains "hostIPC" if input.strata.pod.spec.hostIPC == true
 #   id: pss-privileged
 #   severity: critical
 #   layer: security
-#   controls: ["PSS baseline: Privileged Containers", "CIS Kubernetes 5.2.2"]
+#   controls: ["PSS baseline: Privileged Containers", "PSS restricted: Privileged Containers", "CIS Kubernetes 5.2.2"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers
@@ -81,7 +83,7 @@ deny contains msg if {
 #   id: pss-host-ports
 #   severity: high
 #   layer: networking
-#   controls: ["PSS baseline: Host Ports", "CIS Kubernetes 5.2.13"]
+#   controls: ["PSS baseline: Host Ports", "PSS restricted: Host Ports", "CIS Kubernetes 5.2.13"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers
@@ -98,7 +100,7 @@ deny contains msg if {
 #   id: pss-host-probes
 #   severity: high
 #   layer: networking
-#   controls: ["PSS baseline: Host Probes / Lifecycle Hooks"]
+#   controls: ["PSS baseline: Host Probes / Lifecycle Hooks", "PSS restricted: Host Probes / Lifecycle Hooks"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers
@@ -133,7 +135,7 @@ hook_hosts(c) := union({
 #   id: pss-apparmor
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: AppArmor"]
+#   controls: ["PSS baseline: AppArmor", "PSS restricted: AppArmor"]
 #   kinds: [pods]
 deny contains msg if {
 	profile := input.strata.pod.spec.securityContext.appArmorProfile
@@ -149,7 +151,7 @@ deny contains msg if {
 #   id: pss-apparmor-container
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: AppArmor"]
+#   controls: ["PSS baseline: AppArmor", "PSS restricted: AppArmor"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers
@@ -168,7 +170,7 @@ good_profile(p) if p.type in {"RuntimeDefault", "Localhost"}
 #   id: pss-apparmor-annotation
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: AppArmor"]
+#   controls: ["PSS baseline: AppArmor", "PSS restricted: AppArmor"]
 #   kinds: [pods]
 deny contains msg if {
 	some key, value in input.strata.pod.metadata.annotations
@@ -190,7 +192,7 @@ selinux_types := {"", "container_t", "container_init_t", "container_kvm_t", "con
 #   id: pss-selinux
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: SELinux"]
+#   controls: ["PSS baseline: SELinux", "PSS restricted: SELinux"]
 #   kinds: [pods]
 deny contains msg if {
 	some wrong in selinux_wrong(input.strata.pod.spec.securityContext.seLinuxOptions)
@@ -204,7 +206,7 @@ deny contains msg if {
 #   id: pss-selinux-container
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: SELinux"]
+#   controls: ["PSS baseline: SELinux", "PSS restricted: SELinux"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers
@@ -299,7 +301,7 @@ safe_sysctls := {
 #   id: pss-sysctls
 #   severity: high
 #   layer: security
-#   controls: ["PSS baseline: Sysctls"]
+#   controls: ["PSS baseline: Sysctls", "PSS restricted: Sysctls"]
 #   kinds: [pods]
 deny contains msg if {
 	some sysctl in input.strata.pod.spec.securityContext.sysctls
@@ -316,7 +318,7 @@ safe_sysctl(sysctl) if sysctl.name in safe_sysctls
 #   id: pss-windows-host-process
 #   severity: critical
 #   layer: security
-#   controls: ["PSS baseline: HostProcess"]
+#   controls: ["PSS baseline: HostProcess", "PSS restricted: HostProcess"]
 #   kinds: [pods]
 deny contains "the pod must not be a Windows host process" if {
 	input.strata.pod.spec.securityContext.windowsOptions.hostProcess == true
@@ -329,7 +331,7 @@ deny contains "the pod must not be a Windows host process" if {
 #   id: pss-windows-host-process-container
 #   severity: critical
 #   layer: security
-#   controls: ["PSS baseline: HostProcess"]
+#   controls: ["PSS baseline: HostProcess", "PSS restricted: HostProcess"]
 #   kinds: [pods]
 deny contains msg if {
 	some c in input.strata.pod.containers

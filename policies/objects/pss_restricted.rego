@@ -174,14 +174,35 @@ deny contains msg if {
 deny contains msg if {
 	not k8s.windows
 	some c in input.strata.pod.containers
-	not has_seccomp(c)
-	not pod_has_seccomp
+	not seccomp_confined(c)
 	msg := sprintf("container %q, or its pod, must set seccomp profile RuntimeDefault or Localhost", [k8s.name(c)])
 }
 
 has_seccomp(c) if is_object(c.securityContext.seccompProfile)
 
+seccomp_confined(c) if good_profile(c.securityContext.seccompProfile)
+
+seccomp_confined(c) if {
+	not has_seccomp(c)
+	pod_has_seccomp
+}
+
 pod_has_seccomp if good_profile(input.strata.pod.spec.securityContext.seccompProfile)
+
+# METADATA
+# title: Pods do not switch seccomp off
+# description: A pod may name no other seccomp profile than RuntimeDefault or one on the node, even when its containers do.
+# custom:
+#   id: pss-seccomp-restricted-pod
+#   severity: high
+#   layer: security
+#   controls: ["PSS restricted: Seccomp"]
+#   kinds: [pods]
+deny contains "the pod must set seccomp profile RuntimeDefault or Localhost" if {
+	not k8s.windows
+	is_object(input.strata.pod.spec.securityContext.seccompProfile)
+	not pod_has_seccomp
+}
 
 # METADATA
 # title: /proc stays masked, in user namespaces too
