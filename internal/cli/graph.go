@@ -49,7 +49,7 @@ each layer; --all shows everything.`,
 			return view.GraphSVG(a.stdout, compiled.Graph)
 		}
 		color, width := terminal(a.stdout)
-		return view.GraphTree(a.stdout, compiled.Graph, view.TreeOptions{Color: color, Width: width, All: all})
+		return view.GraphTree(a.stdout, compiled.Graph, view.TreeOptions{Color: color, Width: width, Full: all})
 	}
 	return cmd
 }
