@@ -52,3 +52,14 @@ object_of(kind, fields) := object.union(
 
 # in_local moves an input to a local environment.
 in_local(o) := object.union(o, {"strata": {"environment": {"name": "local", "cloud": "local", "protected": false}}})
+
+# change is one planned resource; what is in unknown is known after apply.
+change(type, after, unknown, actions) := {
+	"address": sprintf("%s.this", [type]),
+	"type": type,
+	"mode": "managed",
+	"change": {"actions": actions, "after": after, "after_unknown": unknown},
+}
+
+# plan is an input for a plan of a protected environment.
+plan(changes) := {"format_version": "1.2", "resource_changes": changes, "strata": {"environment": {"name": "prod", "protected": true}}}
