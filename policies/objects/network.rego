@@ -50,7 +50,18 @@ deny contains msg if {
 	object.get(parent, "kind", "Gateway") == "Gateway"
 	not attached_https(parent)
 	not plain_allowed(parent)
+	not only_redirects
 	msg := sprintf("the route must attach to a listener https... of gateway %q", [k8s.name(parent)])
+}
+
+# A route that only sends clients to HTTPS serves nothing itself.
+only_redirects if {
+	count(object.get(input.spec, "rules", [])) > 0
+	every rule in input.spec.rules {
+		some filter in rule.filters
+		filter.type == "RequestRedirect"
+		filter.requestRedirect.scheme == "https"
+	}
 }
 
 attached_https(parent) if startswith(parent.sectionName, "https")

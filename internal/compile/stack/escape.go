@@ -9,9 +9,9 @@ import (
 // escape returns the OpenTofu template whose value is text. In JSON every string
 // is a template, so without this a user's "${...}" would be evaluated.
 //
-// "${" is written "$${" and "%{" is written "%%{". A longer run of the sign
-// cannot be doubled that way, because the sequence would be read from the left;
-// it is put into an expression of its own.
+// "${" is written "$${" and "%{" is written "%%{". A longer run of signs, of
+// either kind, cannot be doubled that way, because the sequence would be read
+// from the left; it is put into an expression of its own.
 //
 // OpenTofu takes a few strings as they stand, such as descriptions. They are
 // escaped too: a doubled sign in a description is a small price for a root in
@@ -29,7 +29,7 @@ func escape(text string) string {
 			continue
 		}
 		n := i
-		for n < len(text) && text[n] == sign {
+		for n < len(text) && (text[n] == '$' || text[n] == '%') {
 			n++
 		}
 		run := text[i:n]

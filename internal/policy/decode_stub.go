@@ -1,0 +1,5 @@
+package policy
+
+import "github.com/stratahq/strata/internal/diag"
+
+func DecodeObjects(data []byte, file string) ([]Object, diag.List) { return nil, nil }
