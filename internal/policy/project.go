@@ -18,18 +18,22 @@ import (
 // JSON (map[string]any and so on) or Go structs with json tags; for the latter it
 // writes what encoding/json would, but only what is asked for.
 //
-// A value that s names without naming anything in it is written as an empty
-// value of its type: that it is there can be seen, what is in it cannot.
+// A value that s names without reading it whole is written as an empty value of
+// its type: that it is there can be seen, what it is cannot.
 func project(b []byte, v any, s *shape) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
 	case string:
-		return appendString(b, v), nil
+		return projectText(b, v, s), nil
 	case bool:
-		return strconv.AppendBool(b, v), nil
+		return strconv.AppendBool(b, v && s.whole), nil
 	case json.Number:
-		return append(b, v...), nil
+		return projectNumber(b, string(v), s), nil
+	case float64:
+		if !s.whole {
+			return append(b, '0'), nil
+		}
 	case map[string]any:
 		return projectMap(b, v, s)
 	case []any:
@@ -112,12 +116,18 @@ func projectValue(b []byte, v reflect.Value, s *shape) ([]byte, error) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return appendString(b, v.String()), nil
+		return projectText(b, v.String(), s), nil
 	case reflect.Bool:
-		return strconv.AppendBool(b, v.Bool()), nil
+		return strconv.AppendBool(b, v.Bool() && s.whole), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		if !s.whole {
+			return append(b, '0'), nil
+		}
 		return strconv.AppendInt(b, v.Int(), 10), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if !s.whole {
+			return append(b, '0'), nil
+		}
 		return strconv.AppendUint(b, v.Uint(), 10), nil
 	case reflect.Struct:
 		return projectStruct(b, v, s)
@@ -171,7 +181,7 @@ func projectSlice(b []byte, v reflect.Value, s *shape) ([]byte, error) {
 			return append(b, "null"...), nil
 		}
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return appendString(b, base64.StdEncoding.EncodeToString(v.Bytes())), nil
+			return projectText(b, base64.StdEncoding.EncodeToString(v.Bytes()), s), nil
 		}
 	}
 	b = append(b, '[')
@@ -233,7 +243,7 @@ func projectMarshalled(b []byte, v reflect.Value, s *shape) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s for policy: %w", v.Type(), err)
 	}
-	if s.whole || len(raw) > 0 && raw[0] != '{' && raw[0] != '[' {
+	if s.whole {
 		return append(b, raw...), nil
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -243,6 +253,20 @@ func projectMarshalled(b []byte, v reflect.Value, s *shape) ([]byte, error) {
 		return nil, fmt.Errorf("decode %s for policy: %w", v.Type(), err)
 	}
 	return project(b, plain, s)
+}
+
+func projectText(b []byte, v string, s *shape) []byte {
+	if !s.whole {
+		v = s.text(v)
+	}
+	return appendString(b, v)
+}
+
+func projectNumber(b []byte, v string, s *shape) []byte {
+	if !s.whole {
+		v = "0"
+	}
+	return append(b, v...)
 }
 
 func appendKey(b []byte, k string, first *bool) []byte {

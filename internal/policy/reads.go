@@ -19,6 +19,9 @@ type shape struct {
 	each *shape
 	// keys are the shapes of named members.
 	keys map[string]*shape
+	// prefixes and suffixes are what a text is compared with by startswith and
+	// endswith, when nothing else is read of it.
+	prefixes, suffixes []string
 	// order holds the sorted keys once the shape is sealed.
 	order []string
 }
@@ -47,6 +50,8 @@ func (s *shape) elem() *shape {
 // merge adds what o reads to s.
 func (s *shape) merge(o *shape) {
 	s.whole = s.whole || o.whole
+	s.prefixes = append(s.prefixes, o.prefixes...)
+	s.suffixes = append(s.suffixes, o.suffixes...)
 	if o.each != nil {
 		s.elem().merge(o.each)
 	}
@@ -58,8 +63,10 @@ func (s *shape) merge(o *shape) {
 // seal makes the shape ready for projection: a member that is read both by name
 // and as "any element" gets the union, and nothing is kept below a whole value.
 func (s *shape) seal() {
+	// One text cannot stand for all that have both the prefix and the suffix.
+	s.whole = s.whole || len(s.prefixes) > 0 && len(s.suffixes) > 0
 	if s.whole {
-		s.each, s.keys, s.order = nil, nil, nil
+		*s = shape{whole: true}
 		return
 	}
 	if s.each != nil {
@@ -74,9 +81,29 @@ func (s *shape) seal() {
 	s.order = slices.Sorted(maps.Keys(s.keys))
 }
 
+// text is a text that the rules cannot tell from v: the longest prefix (suffix)
+// that v has of those that are asked for, for it has all shorter ones, too.
+func (s *shape) text(v string) string {
+	out := ""
+	for _, p := range s.prefixes {
+		if len(p) > len(out) && strings.HasPrefix(v, p) {
+			out = p
+		}
+	}
+	for _, p := range s.suffixes {
+		if len(p) > len(out) && strings.HasSuffix(v, p) {
+			out = p
+		}
+	}
+	return out
+}
+
 // paths lists the leaves, for grouping and for people.
 func (s *shape) paths(prefix string, yield func(string)) {
 	if s.each == nil && len(s.keys) == 0 {
+		if len(s.prefixes)+len(s.suffixes) > 0 && !s.whole {
+			prefix += "~" // tells its kind from a whole text
+		}
 		yield(prefix)
 		return
 	}
@@ -94,6 +121,7 @@ func (s *shape) paths(prefix string, yield func(string)) {
 var volatile = map[string]bool{
 	"image": true, "env": true, "envFrom": true, "args": true, "command": true, "labels": true, "annotations": true,
 	"data": true, "stringData": true, "hostnames": true, "hosts": true, "variables": true, "files": true, "team": true,
+	"serviceAccountName": true, "nodeName": true, "params": true,
 }
 
 // signature names the volatile parts of the shape.
@@ -234,9 +262,13 @@ func (r *reader) call(e *ast.Expr, terms []*ast.Term, env names) {
 		for _, a := range args[2:] {
 			r.read(a, env)
 		}
+	case (name == ast.StartsWith.Name || name == ast.EndsWith.Name) && len(args) >= 2 && r.affix(name, args[0], args[1], env):
+		for _, a := range args[2:] {
+			r.read(a, env)
+		}
 	case typeChecks[name]:
 		for _, a := range args {
-			// The empty value that stands for an unread one has its type.
+			// The value that stands for an unread one has its type.
 			if r.place(a, env) == nil {
 				r.read(a, env)
 			}
@@ -313,6 +345,24 @@ func (r *reader) member(object, key *ast.Term, env names) bool {
 	return false
 }
 
+// affix handles startswith and endswith with a constant.
+func (r *reader) affix(name string, text, constant *ast.Term, env names) bool {
+	c, ok := constant.Value.(ast.String)
+	if !ok || c == "" {
+		return false
+	}
+	n := r.place(text, env)
+	if n == nil {
+		return false
+	}
+	if name == ast.StartsWith.Name {
+		n.prefixes = append(n.prefixes, string(c))
+	} else {
+		n.suffixes = append(n.suffixes, string(c))
+	}
+	return true
+}
+
 // function follows a call of a function written in Rego into its body.
 func (r *reader) function(op ast.Ref, args []*ast.Term, env names) {
 	rules := r.compiler.GetRulesExact(op)
@@ -329,11 +379,12 @@ func (r *reader) function(op ast.Ref, args []*ast.Term, env names) {
 		for e := rule; e != nil; e = e.Else {
 			inner := names{}
 			for i, p := range e.Head.Args {
-				_, isVar := p.Value.(ast.Var)
+				v, isVar := p.Value.(ast.Var)
+				_, twice := inner[v]
 				switch {
-				case i < len(args) && isVar:
+				case i < len(args) && isVar && !twice:
 					inner.see(p, places[i])
-				default: // a pattern compares its argument
+				default: // a pattern, or a repeated variable, compares its argument
 					if i < len(args) && places[i] != nil {
 						places[i].whole = true
 					}

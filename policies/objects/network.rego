@@ -148,26 +148,37 @@ deny contains msg if {
 }
 
 default_deny_wrong contains "the default-deny policy must select every pod" if {
-	some field in ["matchLabels", "matchExpressions"]
-	count(object.get(input.spec, ["podSelector", field], {})) > 0
+	some _ in input.spec.podSelector.matchLabels
+}
+
+default_deny_wrong contains "the default-deny policy must select every pod" if {
+	some _ in input.spec.podSelector.matchExpressions
 }
 
 default_deny_wrong contains "the default-deny policy must name both Ingress and Egress" if {
-	count({"Ingress", "Egress"} - {t | some t in input.spec.policyTypes}) > 0
+	count({"Ingress", "Egress"} - default_deny_types) > 0
 	not one_direction
 }
 
+default_deny_types := {t | some t in input.spec.policyTypes}
+
 # A pair of policies, one for each direction, does the same as one for both.
 one_direction if {
-	some direction in ["ingress", "egress"]
-	endswith(input.metadata.name, direction)
-	some t in input.spec.policyTypes
-	lower(t) == direction
+	startswith(input.metadata.name, "default-deny-ingress")
+	"Ingress" in default_deny_types
+}
+
+one_direction if {
+	startswith(input.metadata.name, "default-deny-egress")
+	"Egress" in default_deny_types
 }
 
 default_deny_wrong contains "the default-deny policy must allow nothing" if {
-	some direction in ["ingress", "egress"]
-	some _ in input.spec[direction]
+	some _ in input.spec.ingress
+}
+
+default_deny_wrong contains "the default-deny policy must allow nothing" if {
+	some _ in input.spec.egress
 }
 
 # METADATA

@@ -187,7 +187,12 @@ exclusive_runs if input.spec.concurrencyPolicy in {"Forbid", "Replace"}
 #   controls: ["Kubernetes recommended labels"]
 #   kinds: [Deployment, StatefulSet, DaemonSet, CronJob]
 warn contains msg if {
-	some label in ["app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"]
-	object.get(input.metadata, ["labels", label], "") == ""
+	some label in {"app.kubernetes.io/name", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"} - labels_set
 	msg := sprintf("label %s is missing", [label])
 }
+
+labels_set contains "app.kubernetes.io/name" if is_string(input.metadata.labels["app.kubernetes.io/name"])
+
+labels_set contains "app.kubernetes.io/part-of" if is_string(input.metadata.labels["app.kubernetes.io/part-of"])
+
+labels_set contains "app.kubernetes.io/managed-by" if is_string(input.metadata.labels["app.kubernetes.io/managed-by"])
