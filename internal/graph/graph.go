@@ -75,8 +75,33 @@ type Binding struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Key       string `json:"key"`
-	Ref       Ref    `json:"ref"`
+	// Ref is the output; nil when Template says what to write.
+	Ref *Ref `json:"ref,omitempty"`
+	// Template puts a file together from text and outputs. It always goes into
+	// a Secret.
+	Template []TemplatePart `json:"template,omitempty"`
 	// SecretPath is where a secret output lies in the central secrets
 	// service; empty for values.
 	SecretPath string `json:"secretPath,omitempty"`
+}
+
+// TemplatePart is a piece of a bound file: text or an output.
+type TemplatePart struct {
+	Text       string `json:"text,omitempty"`
+	Ref        *Ref   `json:"ref,omitempty"`
+	SecretPath string `json:"secretPath,omitempty"`
+}
+
+// Refs returns the outputs that the binding needs.
+func (b Binding) Refs() []Ref {
+	var out []Ref
+	if b.Ref != nil {
+		out = append(out, *b.Ref)
+	}
+	for _, p := range b.Template {
+		if p.Ref != nil {
+			out = append(out, *p.Ref)
+		}
+	}
+	return out
 }

@@ -105,7 +105,7 @@ func TestGraphErrors(t *testing.T) {
 		t.Errorf("undeclared input: %v", err)
 	}
 	u = unit("a")
-	u.Bindings = []graph.Binding{{Ref: graph.Ref{Unit: addr.Foundation("dev", "b")}}}
+	u.Bindings = []graph.Binding{{Ref: &graph.Ref{Unit: addr.Foundation("dev", "b")}}}
 	if _, err = graph.New("dev", []graph.Unit{u, unit("b")}); !errors.As(err, &undeclared) {
 		t.Errorf("undeclared binding: %v", err)
 	}
