@@ -129,7 +129,9 @@ func undeclared(u *Unit) []addr.Unit {
 		}
 	}
 	for _, b := range u.Bindings {
-		check(b.Ref.Unit)
+		for _, r := range b.Refs() {
+			check(r.Unit)
+		}
 	}
 	return slices.SortedFunc(maps.Keys(missing), addr.Unit.Compare)
 }

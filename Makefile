@@ -1,0 +1,73 @@
+# Targets are described by the text behind "##"; `make help` prints it.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO       ?= go
+FUZZTIME ?= 60s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
+# -race costs twice the time, so it runs where goroutines are: in the packages that
+# start them, and in those that hand their work to internal/par.
+RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+GODIRS   := $(wildcard cmd internal policies schemas modules engines)
+
+.PHONY: help build up test unit race lint fmt bench cover fuzz clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+build: ## bin/strata, with the version from git
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
+
+up: build ## check the example and render its local environment
+	bin/strata -C examples/acme check
+	bin/strata -C examples/acme build local
+
+test: lint unit race ## lint and all tests, as CI does it
+
+unit: ## all tests, without lint and the race detector
+	@echo '==> go test ./...'
+	$(GO) test ./...
+
+race: ## tests of concurrent packages under the race detector
+	@if [ -z '$(RACE)' ]; then echo '==> no package starts goroutines'; \
+	elif ! command -v "$$($(GO) env CC)" >/dev/null; then echo '==> no C compiler: the race detector is left out'; \
+	else echo '==> go test -race'; $(GO) test -race $(RACE); fi
+
+lint: ## gofmt, go vet, golangci-lint; tofu fmt where bin/tofu is built
+	@echo '==> gofmt'
+	@bad=$$(gofmt -l $(GODIRS)); if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+	@echo '==> go vet'
+	@$(GO) vet ./...
+	@echo '==> golangci-lint (the first run builds it, about a minute)'
+	@$(LINT) run ./...
+	@if [ ! -d modules ]; then :; elif [ -x bin/tofu ]; then echo '==> tofu fmt'; bin/tofu fmt -check -recursive modules; \
+	else echo '==> tofu fmt is left out: bin/tofu is not built'; fi
+
+fmt: ## format all Go files, and the modules where bin/tofu is built
+	@gofmt -w $(GODIRS)
+	@if [ -d modules ] && [ -x bin/tofu ]; then bin/tofu fmt -recursive modules; fi
+
+bench: build ## measure on 10,000 workloads in four environments; writes docs/benchmarks.md
+	$(GO) run ./internal/bench -strata bin/strata -acme examples/acme > bin/benchmarks.md
+	@mv bin/benchmarks.md docs/benchmarks.md
+	@cat docs/benchmarks.md
+
+cover: ## test coverage by function, and bin/cover.html
+	@mkdir -p bin
+	$(GO) test -coverpkg=./internal/... -coverprofile=bin/cover.out ./...
+	$(GO) tool cover -html=bin/cover.out -o bin/cover.html
+	$(GO) tool cover -func=bin/cover.out | tail -n 1
+
+fuzz: ## every fuzz target for FUZZTIME (60s) each
+	@found=0; while IFS=: read -r file name; do found=1; \
+		echo "==> $$name in $$(dirname $$file)"; \
+		$(GO) test "./$$(dirname $$file)" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
+	done < <(grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' internal cmd policies 2>/dev/null | sed 's/func //'); \
+	[ $$found = 1 ] || echo 'no fuzz targets'
+
+clean: ## remove what is built
+	rm -rf bin
