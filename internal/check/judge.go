@@ -73,7 +73,9 @@ func (r *Result) judgeModel(ctx context.Context, name string) ([]policy.Finding,
 	err := par.Each(ctx, pieces, func(i int) error {
 		part := works[i*chunk : min(len(works), (i+1)*chunk)]
 		for j := range part {
-			part[j].Resources = r.merged(e, part[j].Workload)
+			w := *part[j].Workload
+			w.Metadata.Team = r.Model.OwningTeam(&w)
+			part[j] = policy.WorkloadInput{Workload: &w, Resources: r.merged(e, &w)}
 		}
 		var err error
 		found[i], err = r.Policy.Model(ctx, policy.ModelInput{

@@ -40,16 +40,16 @@ Exit codes: 0 nothing found, 1 errors in the description, 2 policy findings.`,
 		}
 		defer r.Close()
 		var judged check.Judged
+		names := r.Model.EnvironmentNames()
 		if !r.Diagnostics.HasErrors() {
-			names, err := environments(r.Model, envs)
-			if err != nil {
+			if names, err = environments(r.Model, envs); err != nil {
 				return err
 			}
 			if judged, err = r.Judge(c.Context(), a.today(), names...); err != nil {
 				return err
 			}
 		}
-		return a.showCheck(r, judged, out.value)
+		return a.showCheck(r, judged, len(names), out.value)
 	}
 	return cmd
 }
@@ -79,10 +79,10 @@ func (a *app) showErrors(r *check.Result) error {
 }
 
 // showCheck prints a check and returns the exit code as an error.
-func (a *app) showCheck(r *check.Result, judged check.Judged, format string) error {
+func (a *app) showCheck(r *check.Result, judged check.Judged, environments int, format string) error {
 	report := view.Report{
 		Diagnostics: r.Diagnostics, Findings: judged.Findings,
-		Environments: len(r.Model.Environments), Workloads: len(r.Model.Workloads),
+		Environments: environments, Workloads: len(r.Model.Workloads),
 		Units: judged.Units, Objects: judged.Objects, Version: a.version, Rules: check.Rules,
 	}
 	var err error

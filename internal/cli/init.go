@@ -96,6 +96,9 @@ func (a *app) newCommand() *cobra.Command {
 		if _, ok := m.Platform.Spec.Teams[w.Team]; !ok && (w.Team != "" || len(teams) != 1) {
 			return fmt.Errorf("name the team that owns the workload with --team; teams: %s", strings.Join(teams, ", "))
 		}
+		if w.Team == "" {
+			w.Team = teams[0]
+		}
 		files, err := scaffold.NewWorkload(a.dir, w)
 		if err != nil {
 			return err

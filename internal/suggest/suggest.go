@@ -21,8 +21,9 @@ func Nearest(name string, candidates []string) string {
 			best, bestDist = c, dist
 		}
 	}
-	// A third of the letters may be wrong; beyond that a guess misleads.
-	if bestDist <= max(1, len(want)/3) {
+	// About a third of the letters may be wrong; beyond that a guess misleads. Two
+	// letters that changed places count as two.
+	if bestDist <= (len(want)+2)/3 {
 		return best
 	}
 	return ""
