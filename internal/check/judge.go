@@ -35,27 +35,42 @@ const chunk = 256
 // Judge compiles the environments and runs every policy over the model and the
 // objects. today decides which exceptions have expired.
 func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Judged, error) {
+	parts := make([]Judged, len(envs))
+	err := par.Each(ctx, len(envs), func(i int) error {
+		var err error
+		parts[i], err = r.judgeEnvironment(ctx, envs[i])
+		return err
+	})
+	if err != nil {
+		return Judged{}, err
+	}
 	var out Judged
-	for _, name := range envs {
-		c, err := r.Compile(name)
-		if err != nil {
-			return out, err
-		}
-		out.Units += len(c.Graph.Units)
-		found, err := r.judgeModel(ctx, name)
-		if err != nil {
-			return out, err
-		}
-		out.Findings = append(out.Findings, found...)
-		found, objects, err := r.judgeObjects(ctx, c, name)
-		if err != nil {
-			return out, err
-		}
-		out.Objects += objects
-		out.Findings = append(out.Findings, found...)
+	for _, p := range parts {
+		out.Findings = append(out.Findings, p.Findings...)
+		out.Objects += p.Objects
+		out.Units += p.Units
 	}
 	scope := policy.Scope{Stages: []policy.Stage{policy.StageModel, policy.StageObjects}, Environments: envs}
 	out.Findings = unique(r.Policy.Except(out.Findings, r.Model.Exceptions, scope, today.Format(time.DateOnly)))
+	return out, nil
+}
+
+func (r *Result) judgeEnvironment(ctx context.Context, env string) (Judged, error) {
+	c, err := r.Compile(env)
+	if err != nil {
+		return Judged{}, err
+	}
+	out := Judged{Units: len(c.Graph.Units)}
+	about, err := r.judgeModel(ctx, env)
+	if err != nil {
+		return Judged{}, err
+	}
+	within, objects, err := r.judgeObjects(ctx, c, env)
+	if err != nil {
+		return Judged{}, err
+	}
+	out.Objects = objects
+	out.Findings = append(about, within...)
 	return out, nil
 }
 
