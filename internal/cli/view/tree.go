@@ -79,7 +79,10 @@ func GraphTree(w io.Writer, g *graph.Graph, opt TreeOptions) error {
 func unitRows(g *graph.Graph, units []graph.Unit) []row {
 	rows := make([]row, len(units))
 	for i, u := range units {
-		rows[i] = row{name: u.Addr.Name, what: what(u)}
+		rows[i] = row{name: u.Addr.Name, what: kind(u)}
+		if u.Existing {
+			rows[i].note = "(existing)"
+		}
 		needs := g.Direct(u.Addr)
 		if len(needs) == 0 {
 			continue
@@ -88,7 +91,7 @@ func unitRows(g *graph.Graph, units []graph.Unit) []row {
 		for j, d := range needs {
 			names[j] = d.Name
 		}
-		rows[i].note = "← " + strings.Join(names, ", ")
+		rows[i].note = strings.TrimSpace(rows[i].note + " ← " + strings.Join(names, ", "))
 	}
 	return rows
 }
@@ -139,8 +142,11 @@ func shorten(list string, columns int) string {
 			return s
 		}
 	}
-	if strings.HasPrefix(list, "← ") {
-		return "← " + number(len(items), "unit")
+	if head, needs, ok := strings.Cut(list, "← "); ok && len(items) > 1 {
+		return head + "← " + number(strings.Count(needs, ", ")+1, "unit")
+	}
+	if runes := []rune(list); columns > 1 && len(runes) > columns {
+		return string(runes[:columns-1]) + "…"
 	}
 	return list
 }

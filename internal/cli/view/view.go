@@ -5,7 +5,6 @@ package view
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -86,16 +85,20 @@ func thousands(n int) string {
 	return s
 }
 
-// what says in a word or two what a unit is.
+// kind says in a word or two what a unit is.
+func kind(u graph.Unit) string {
+	if u.Contract == "" {
+		return string(u.Kind)
+	}
+	return string(u.Kind) + " " + u.Contract
+}
+
+// what is kind, and whether the unit is there already.
 func what(u graph.Unit) string {
-	s := string(u.Kind)
-	if u.Contract != "" {
-		s = fmt.Sprintf("%s %s", s, u.Contract)
-	}
 	if u.Existing {
-		s += ", existing"
+		return kind(u) + ", existing"
 	}
-	return s
+	return kind(u)
 }
 
 // byLayer returns the units of each of the five layers, in the order of g.
