@@ -130,7 +130,7 @@ func misfitList(v any, t cty.Type) (diag.Path, string) {
 		return nil, fmt.Sprintf("must have %d items, not %d", t.Length(), len(list))
 	}
 	for i, e := range list {
-		et := cty.NilType
+		var et cty.Type
 		if t.IsTupleType() {
 			et = t.TupleElementType(i)
 		} else {
@@ -149,7 +149,7 @@ func misfitMapping(v any, t cty.Type) (diag.Path, string) {
 		return nil, wrongType("a mapping", v)
 	}
 	for _, k := range sortedKeys(m) {
-		et := cty.NilType
+		var et cty.Type
 		switch {
 		case t.IsMapType():
 			et = t.ElementType()

@@ -8,18 +8,18 @@ import (
 )
 
 func (a *app) graphCommand() *cobra.Command {
-	var all bool
+	var full bool
 	cmd := &cobra.Command{
 		Use:   "graph ENV",
 		Short: "Show the units of an environment and what flows between them",
 		Long: `Graph compiles an environment and shows its units by layer: what each needs,
 and what exists already. In large environments the tree shows the beginning of
-each layer; --all shows everything.`,
+each layer; --full shows everything.`,
 		Example: "  strata graph prod\n  strata graph prod -o svg > prod.svg\n  strata graph prod -o dot | dot -Tpng > prod.png",
 		Args:    cobra.ExactArgs(1),
 	}
 	cmd.ValidArgsFunction = a.completeEnvironments
-	cmd.Flags().BoolVar(&all, "all", false, "show every unit of the tree")
+	cmd.Flags().BoolVar(&full, "full", false, "show every unit of the tree")
 	out := formatFlag(cmd, "tree", "dot", "json", "svg")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if err := out.check(); err != nil {
@@ -49,7 +49,7 @@ each layer; --all shows everything.`,
 			return view.GraphSVG(a.stdout, compiled.Graph)
 		}
 		color, width := terminal(a.stdout)
-		return view.GraphTree(a.stdout, compiled.Graph, view.TreeOptions{Color: color, Width: width, Full: all})
+		return view.GraphTree(a.stdout, compiled.Graph, view.TreeOptions{Color: color, Width: width, Full: full})
 	}
 	return cmd
 }
