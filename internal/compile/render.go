@@ -25,11 +25,13 @@ func (c *Compiled) Objects(u graph.Unit) ([]kube.Object, error) {
 	var objs []kube.Object
 	var err error
 	if w, ok := c.workloads[u.Addr]; ok {
-		objs, err = kube.RenderWorkload(c.kubeEnv, *w)
+		var r kube.Rendered
+		r, err = kube.RenderWorkload(c.kubeEnv, *w)
+		objs = r.Objects
 	} else if t, ok := c.teams[u.Addr]; ok {
 		objs, err = kube.RenderTeam(c.kubeEnv, t)
 	} else if u.Addr == addr.Platform(u.Addr.Env, "gateway") {
-		objs, err = kube.RenderPlatform(c.kubeEnv, u.Addr)
+		objs, err = kube.RenderPlatform(c.kubeEnv, kube.Platform{Addr: u.Addr})
 	} else {
 		return nil, fmt.Errorf("%s has no Kubernetes objects", u.Addr)
 	}

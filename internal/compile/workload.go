@@ -139,38 +139,84 @@ func (c *Compiled) workload(w *model.Workload, byName map[string]*model.Workload
 	}
 	k.Outputs = x.outputs()
 	c.workloads[a] = k
+	bindings, err := c.bindings(x, k)
+	if err != nil {
+		return err
+	}
 	c.add(graph.Unit{
 		Addr: a, Layer: model.LayerRuntime, Kind: graph.Kube, Team: team, Workload: name,
-		DependsOn: depends, Bindings: c.bindings(x, k),
+		DependsOn: depends, Bindings: bindings,
 	})
 	return nil
 }
 
 // bindings says which outputs the engine puts where the workload finds them.
-func (c *Compiled) bindings(x *expander, k *kube.Workload) []graph.Binding {
+func (c *Compiled) bindings(x *expander, k *kube.Workload) ([]graph.Binding, error) {
 	var out []graph.Binding
 	for _, o := range k.Outputs {
 		if o.Secret && c.env.Spec.Cloud != model.CloudLocal {
 			continue // fetched by the cluster, from the central secrets service
 		}
-		b := graph.Binding{Namespace: k.Team, Name: kube.OutputsName(k.Name), Key: o.Key(), Ref: c.reference(x, k, o)}
+		b := graph.Binding{Kind: "ConfigMap", Namespace: k.Team, Name: kube.OutputsName(k.Name), Key: o.Key(), Ref: c.reference(x, k, o)}
 		if o.Secret {
-			b.Name, b.SecretPath = kube.SecretsName(k.Name), o.SecretPath
+			b.Kind, b.Name, b.SecretPath = "Secret", kube.SecretsName(k.Name), o.SecretPath
 		}
 		out = append(out, b)
 	}
-	for _, f := range kube.BoundFiles(*k) {
-		b := graph.Binding{Namespace: k.Team, Name: kube.FilesName(k.Name), Key: f.Key}
-		for _, p := range f.Parts {
-			part := graph.TemplatePart{Text: p.Text}
-			if p.Output != nil {
-				part.Ref, part.SecretPath = c.reference(x, k, *p.Output), p.Output.SecretPath
+	if !mixesOutputs(k) {
+		return out, nil
+	}
+	r, err := kube.RenderWorkload(c.kubeEnv, *k)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range r.Templates {
+		b := graph.Binding{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name, Key: t.Key, GoTemplate: t.GoTemplate}
+		if b.Template, err = c.templateParts(x, k, t); err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// mixesOutputs reports whether a file of the workload holds text and outputs:
+// only then is there a template to bind.
+func mixesOutputs(k *kube.Workload) bool {
+	for _, ct := range k.Containers {
+		for _, f := range ct.Files {
+			if len(f.Content) > 1 && slices.ContainsFunc(f.Content, func(p kube.Part) bool { return p.Output != nil }) {
+				return true
 			}
-			b.Template = append(b.Template, part)
 		}
-		out = append(out, b)
 	}
-	return out
+	return false
+}
+
+// templateParts turns a template into references and text. Secrets that the
+// cluster fills in are text: the template expression that names them.
+func (c *Compiled) templateParts(x *expander, k *kube.Workload, t kube.Template) ([]graph.TemplatePart, error) {
+	var out []graph.TemplatePart
+	var run []kube.Part
+	flush := func() error {
+		if len(run) == 0 {
+			return nil
+		}
+		text, err := kube.Template{Kind: t.Kind, Name: t.Name, Key: t.Key, Parts: run, GoTemplate: t.GoTemplate}.Expand(nil)
+		out, run = append(out, graph.TemplatePart{Text: text}), nil
+		return err
+	}
+	for _, p := range t.Parts {
+		if p.Output == nil || p.Output.Secret && t.GoTemplate {
+			run = append(run, p)
+			continue
+		}
+		if err := flush(); err != nil {
+			return nil, err
+		}
+		out = append(out, graph.TemplatePart{Ref: c.reference(x, k, *p.Output), SecretPath: p.Output.SecretPath})
+	}
+	return out, flush()
 }
 
 // reference names the unit that an output comes from. Secrets that no unit

@@ -72,14 +72,18 @@ type Value struct {
 // Key, the value of an output. The engine writes bindings when the output is
 // known; the objects of the unit only name them.
 type Binding struct {
+	// Kind is ConfigMap or Secret.
+	Kind      string `json:"kind"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Key       string `json:"key"`
 	// Ref is the output; nil when Template says what to write.
 	Ref *Ref `json:"ref,omitempty"`
-	// Template puts a file together from text and outputs. It always goes into
-	// a Secret.
+	// Template puts a file together from text and outputs.
 	Template []TemplatePart `json:"template,omitempty"`
+	// GoTemplate says that the file is a text/template in which the cluster
+	// fills in secrets. Text is escaped already; values have to be.
+	GoTemplate bool `json:"goTemplate,omitempty"`
 	// SecretPath is where a secret output lies in the central secrets
 	// service; empty for values.
 	SecretPath string `json:"secretPath,omitempty"`

@@ -1,229 +1,255 @@
 package kube
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-// maxConfigMap is what Kubernetes stores in one ConfigMap, in bytes.
-const maxConfigMap = 1 << 20
-
-// Names of the pod's volumes for files.
 const (
-	volumeTemp    = "strata-tmp"
-	volumeFiles   = "strata-files"
-	volumeBound   = "strata-bound-files"
-	volumeOutputs = "strata-outputs"
-	volumeSecrets = "strata-secrets"
+	// maxConfigMap is how many bytes of data Kubernetes accepts in one ConfigMap.
+	maxConfigMap = 1 << 20
+	// fileMode is a file's mode unless it says otherwise.
+	fileMode = 0o444
+	// maxFileKey leaves room in a key's 253 characters for a hash.
+	maxFileKey = 200
 )
 
-// BoundFile is a file that is put together from text and outputs. The engine
-// writes it into the Secret that FilesName names when the outputs are known.
-type BoundFile struct {
-	Key   string
-	Parts []Part
+// fileSet is what the files of a workload's containers become.
+type fileSet struct {
+	configMaps []Object
+	volumes    []corev1.Volume
+	mounts     map[string][]corev1.VolumeMount // by container
+	templates  []Template
+	// secret are the files that an ExternalSecret makes.
+	secret []secretFile
 }
 
-// BoundFiles lists the workload's files that the engine puts together, sorted by
-// key.
-func BoundFiles(w Workload) []BoundFile {
-	var out []BoundFile
-	for _, c := range w.Containers {
+// secretFile is a file that embeds secrets, outside local environments.
+type secretFile struct {
+	key     string
+	parts   []Part
+	content string // the whole template; empty if the engine must complete it
+}
+
+// source is the ConfigMap or Secret that files come from.
+type source struct {
+	secret bool
+	name   string
+}
+
+// item is a file within a source: its key there, and its name in the pod's
+// volume.
+type item struct {
+	key, name string
+	mode      int32
+}
+
+// static is a file whose content is known.
+type static struct {
+	container, path string
+	key             string
+	content         []byte
+	mode            int32
+}
+
+// files decides where each file comes from. Known content lies in immutable
+// ConfigMaps named after a hash of it, so that a change makes new pods. A file
+// that is exactly one output is taken from where outputs are kept. One that
+// mixes text and outputs is completed when the outputs are known; see Template.
+func (r *renderer) files() fileSet {
+	set := fileSet{mounts: map[string][]corev1.VolumeMount{}}
+	var (
+		statics []static
+		sources []source // in order of first use
+		items   = map[source][]item{}
+		keys    = map[string]bool{}
+	)
+	place := func(src source, c Container, f File, it item) {
+		if _, ok := items[src]; !ok {
+			sources = append(sources, src)
+		}
+		items[src] = append(items[src], it)
+		set.mounts[c.Name] = append(set.mounts[c.Name], corev1.VolumeMount{Name: r.fileVolume(src), MountPath: r.mountPath(c, f.Path), SubPath: it.name, ReadOnly: true})
+	}
+	for _, c := range r.w.Containers {
 		for _, f := range c.Files {
-			if f.volume() == volumeBound {
-				out = append(out, BoundFile{Key: fileKey(c.Name, f.Path), Parts: f.Content})
+			key, mode := fileKey(keys, c.Name, f.Path), r.mode(c, f)
+			parts := join(f.Content)
+			for _, p := range parts {
+				if p.Output != nil {
+					r.checkOutput(*p.Output)
+				}
+			}
+			switch {
+			case f.Binary != nil || len(parts) == 0 || len(parts) == 1 && parts[0].Output == nil:
+				content := f.Binary
+				if content == nil && len(parts) > 0 {
+					content = []byte(parts[0].Text)
+				}
+				statics = append(statics, static{c.Name, r.mountPath(c, f.Path), key, content, mode})
+			case len(parts) == 1:
+				src := source{false, OutputsName(r.w.Name)}
+				if parts[0].Output.Secret {
+					src = source{true, SecretsName(r.w.Name)}
+				}
+				place(src, c, f, item{parts[0].Output.Key(), key, mode})
+			default:
+				src := source{slices.ContainsFunc(parts, func(p Part) bool { return p.Output != nil && p.Output.Secret }), FilesName(r.w.Name)}
+				r.composite(&set, src, key, parts)
+				place(src, c, f, item{key, key, mode})
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b BoundFile) int { return strings.Compare(a.Key, b.Key) })
-	return out
+	r.pack(&set, statics)
+	for _, src := range sources {
+		set.volumes = append(set.volumes, src.volume(r.fileVolume(src), items[src]))
+	}
+	return set
 }
 
-// fileSet says where each file of a workload comes from.
-type fileSet struct {
-	config *corev1.ConfigMap // static content; nil when there is none
-	items  map[string][]corev1.KeyToPath
-}
-
-// volume returns the pod volume that a file comes from: static content, a
-// single output, or a text with outputs.
-func (f File) volume() string {
-	if f.Binary != nil {
-		return volumeFiles
-	}
-	outputs := 0
-	for _, p := range f.Content {
-		if p.Output != nil {
-			outputs++
-		}
-	}
+// composite notes what completes a file that mixes text with outputs.
+func (r *renderer) composite(set *fileSet, src source, key string, parts []Part) {
+	t := Template{Kind: "ConfigMap", Namespace: r.w.Team, Name: src.name, Key: key, Parts: parts}
 	switch {
-	case outputs == 0:
-		return volumeFiles
-	case outputs == 1 && len(f.Content) == 1 && f.Content[0].Output.Secret:
-		return volumeSecrets
-	case outputs == 1 && len(f.Content) == 1:
-		return volumeOutputs
+	case !src.secret:
+		set.templates = append(set.templates, t)
+	case r.local():
+		t.Kind = "Secret"
+		set.templates = append(set.templates, t)
+	default:
+		t.GoTemplate = true
+		f := secretFile{key: key, parts: parts}
+		if content, err := t.Expand(nil); err == nil {
+			f.content = content
+		} else {
+			// It embeds other outputs too: the engine writes them into
+			// the template, which is no secret, and the external secrets
+			// operator puts the secrets in.
+			t.Name = TemplatesName(r.w.Name)
+			set.templates = append(set.templates, t)
+		}
+		set.secret = append(set.secret, f)
 	}
-	return volumeBound
 }
 
-// fileKey names a file in a ConfigMap or Secret, and in the volume.
-func fileKey(container, path string) string {
-	clean := strings.Map(func(r rune) rune {
+// fileVolume names the pod's volume for a source.
+func (r *renderer) fileVolume(src source) string {
+	name := strings.TrimPrefix(src.name, r.w.Name+"-")
+	if src.secret && src.name == FilesName(r.w.Name) {
+		return "secret-files"
+	}
+	return name
+}
+
+// volume returns the pod's volume with these files of the source.
+func (s source) volume(name string, items []item) corev1.Volume {
+	var paths []corev1.KeyToPath
+	for _, it := range items {
+		paths = append(paths, corev1.KeyToPath{Key: it.key, Path: it.name, Mode: ptr(it.mode)})
+	}
+	if s.secret {
+		return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName: s.name, Items: paths, DefaultMode: ptr[int32](fileMode),
+		}}}
+	}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
+		LocalObjectReference: corev1.LocalObjectReference{Name: s.name}, Items: paths, DefaultMode: ptr[int32](fileMode),
+	}}}
+}
+
+// pack puts known files into as few ConfigMaps as Kubernetes' limit allows, in
+// order.
+func (r *renderer) pack(set *fileSet, files []static) {
+	for len(files) > 0 {
+		n, size := 0, 0
+		for n < len(files) && size+len(files[n].content) <= maxConfigMap {
+			size += len(files[n].content)
+			n++
+		}
+		if n == 0 {
+			f := files[0]
+			r.errorf("container %q: file %s has %d bytes; the most that Kubernetes can put into a container is %d", f.container, f.path, len(f.content), maxConfigMap)
+			files = files[1:]
+			continue
+		}
+		r.configMap(set, files[:n])
+		files = files[n:]
+	}
+}
+
+func (r *renderer) configMap(set *fileSet, files []static) {
+	cm := &corev1.ConfigMap{TypeMeta: gvk("v1", "ConfigMap"), Immutable: ptr(true)}
+	hashed := make([]string, 0, 2*len(files))
+	plainModes := true
+	var items []item
+	for _, f := range files {
+		// Text that came as bytes is kept as text, so that people can review it.
+		if utf8.Valid(f.content) {
+			if cm.Data == nil {
+				cm.Data = map[string]string{}
+			}
+			cm.Data[f.key] = string(f.content)
+		} else {
+			if cm.BinaryData == nil {
+				cm.BinaryData = map[string][]byte{}
+			}
+			cm.BinaryData[f.key] = f.content
+		}
+		hashed = append(hashed, f.key, string(f.content))
+		plainModes = plainModes && f.mode == fileMode
+		items = append(items, item{f.key, f.key, f.mode})
+	}
+	digest := hash(hashed...)
+	cm.ObjectMeta = r.meta(r.w.Name + "-files-" + digest)
+	if plainModes {
+		items = nil
+	}
+	// The volume's name must not change with the content: it would hide what
+	// has changed in a diff.
+	name := "static-" + strconv.Itoa(len(set.configMaps))
+	set.configMaps = append(set.configMaps, cm)
+	set.volumes = append(set.volumes, source{name: cm.Name}.volume(name, items))
+	for _, f := range files {
+		set.mounts[f.container] = append(set.mounts[f.container], corev1.VolumeMount{Name: name, MountPath: f.path, SubPath: f.key, ReadOnly: true})
+	}
+}
+
+// mode returns a file's mode.
+func (r *renderer) mode(c Container, f File) int32 {
+	if f.Mode == "" {
+		return fileMode
+	}
+	m, err := strconv.ParseUint(f.Mode, 8, 32)
+	if err != nil || m > 0o777 {
+		r.errorf("container %q: file %s: mode %q is not an octal number up to 0777", c.Name, f.Path, f.Mode)
+		return fileMode
+	}
+	return int32(m)
+}
+
+// fileKey returns a key for a file that is legal in a ConfigMap, tells people
+// which file it is, and is not taken yet.
+func fileKey(taken map[string]bool, container, path string) string {
+	key := strings.Map(func(c rune) rune {
 		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.':
-			return r
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '-', c == '_':
+			return c
+		case c == '/':
+			return '-'
 		}
 		return '_'
-	}, container+path)
-	// Different paths may clean to one name; the digest keeps them apart.
-	sum := sha256.Sum256([]byte(container + "\x00" + path))
-	if len(clean) > 200 {
-		clean = clean[len(clean)-200:]
+	}, strings.Trim(path, "/"))
+	if key == "" || key[0] == '.' {
+		key = "file" + key // ".." at the start is not legal
 	}
-	return clean + "-" + hex.EncodeToString(sum[:3])
-}
-
-// files collects the workload's files. Static ones go into an immutable
-// ConfigMap whose name holds a digest of its content, so that a change rolls
-// the pods and an old pod keeps its old files.
-func (w *Workload) files() (*fileSet, error) {
-	set := &fileSet{items: map[string][]corev1.KeyToPath{}}
-	text, binary := map[string]string{}, map[string][]byte{}
-	size := 0
-	for _, c := range w.Containers {
-		for _, f := range c.Files {
-			key := fileKey(c.Name, f.Path)
-			item := corev1.KeyToPath{Key: key, Path: key}
-			mode, err := fileMode(f)
-			if err != nil {
-				return nil, fmt.Errorf("container %q: %w", c.Name, err)
-			}
-			item.Mode = mode
-			switch volume := f.volume(); {
-			case volume == volumeOutputs || volume == volumeSecrets:
-				item.Key = f.Content[0].Output.Key()
-			case volume == volumeFiles && f.Binary != nil:
-				binary[key] = f.Binary
-				size += len(f.Binary)
-			case volume == volumeFiles:
-				for _, p := range f.Content {
-					text[key] += p.Text
-				}
-				if len(f.Content) == 0 {
-					text[key] = ""
-				}
-				size += len(text[key])
-			}
-			if size > maxConfigMap {
-				return nil, fmt.Errorf("container %q: with %s the files have more than the %d bytes that a ConfigMap holds; put large files into the image", c.Name, f.Path, maxConfigMap)
-			}
-			set.items[f.volume()] = append(set.items[f.volume()], item)
-		}
+	key = fit(key, maxFileKey)
+	if taken[key] {
+		key += "-" + hash(container, path)
 	}
-	for _, items := range set.items {
-		slices.SortFunc(items, func(a, b corev1.KeyToPath) int {
-			return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Path, b.Path))
-		})
-	}
-	if len(text)+len(binary) > 0 {
-		set.config = &corev1.ConfigMap{TypeMeta: typeMeta("v1", "ConfigMap"), Immutable: ptr(true), Data: text, BinaryData: binary}
-		set.config.Name = w.Name + "-files-" + contentDigest(text, binary)
-	}
-	return set, nil
-}
-
-func contentDigest(text map[string]string, binary map[string][]byte) string {
-	h := sha256.New()
-	var keys []string
-	for k, v := range text {
-		keys = append(keys, "t"+k+"\x00"+v)
-	}
-	for k, v := range binary {
-		keys = append(keys, "b"+k+"\x00"+string(v))
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		fmt.Fprintf(h, "%d:%s", len(k), k)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:5])
-}
-
-// fileMode returns a file's permissions. Without any, everybody in the
-// container may read it; a secret only the container's user and group.
-func fileMode(f File) (*int32, error) {
-	if f.Mode == "" {
-		if v := f.volume(); v == volumeSecrets || v == volumeBound {
-			return ptr(int32(0o440)), nil
-		}
-		return ptr(int32(0o444)), nil
-	}
-	n, err := strconv.ParseInt(f.Mode, 8, 32)
-	if err != nil {
-		return nil, fmt.Errorf("file %s: mode %q is not octal", f.Path, f.Mode)
-	}
-	return ptr(int32(n)), nil
-}
-
-// volumes lists the pod's volumes, in a fixed order.
-func (w *Workload) volumes(files *fileSet) []corev1.Volume {
-	tmp := resourceMebibytes(64)
-	out := []corev1.Volume{{Name: volumeTemp, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &tmp}}}}
-	if items := files.items[volumeFiles]; len(items) > 0 {
-		out = append(out, corev1.Volume{Name: volumeFiles, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: files.config.Name}, Items: items,
-		}}})
-	}
-	if items := files.items[volumeOutputs]; len(items) > 0 {
-		out = append(out, corev1.Volume{Name: volumeOutputs, VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
-			LocalObjectReference: corev1.LocalObjectReference{Name: OutputsName(w.Name)}, Items: items,
-		}}})
-	}
-	for _, s := range []struct{ volume, secret string }{{volumeSecrets, SecretsName(w.Name)}, {volumeBound, FilesName(w.Name)}} {
-		if items := files.items[s.volume]; len(items) > 0 {
-			out = append(out, corev1.Volume{Name: s.volume, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: s.secret, Items: items,
-			}}})
-		}
-	}
-	for _, v := range w.Volumes {
-		vol := corev1.Volume{Name: "data-" + v.Resource}
-		if v.Ephemeral {
-			vol.EmptyDir = &corev1.EmptyDirVolumeSource{}
-			if size, err := parseQuantity(v.Size); err == nil {
-				vol.EmptyDir.SizeLimit = &size
-			}
-		} else {
-			vol.PersistentVolumeClaim = &corev1.PersistentVolumeClaimVolumeSource{ClaimName: w.claimName(v)}
-		}
-		out = append(out, vol)
-	}
-	return out
-}
-
-// mounts lists a container's mounts. Files are mounted one by one, so that they
-// hide nothing else in their folder.
-func (w *Workload) mounts(c Container, files *fileSet) []corev1.VolumeMount {
-	var out []corev1.VolumeMount
-	tmp := true
-	for _, m := range c.Mounts {
-		out = append(out, corev1.VolumeMount{Name: "data-" + m.Volume, MountPath: m.Path, SubPath: m.SubPath, ReadOnly: m.ReadOnly})
-		tmp = tmp && m.Path != "/tmp"
-	}
-	for _, f := range c.Files {
-		out = append(out, corev1.VolumeMount{Name: f.volume(), MountPath: f.Path, SubPath: fileKey(c.Name, f.Path), ReadOnly: true})
-	}
-	if tmp {
-		out = append(out, corev1.VolumeMount{Name: volumeTemp, MountPath: "/tmp"})
-	}
-	slices.SortStableFunc(out, func(a, b corev1.VolumeMount) int { return strings.Compare(a.MountPath, b.MountPath) })
-	return out
+	taken[key] = true
+	return key
 }

@@ -19,6 +19,14 @@ type Env struct {
 	TLS            string // acme, platform-ca or disabled
 	Access         []model.AccessRule
 	Labels         map[string]string
+	// GroupsPrefix is what the cluster puts before the identity provider's
+	// group names; usually empty.
+	GroupsPrefix string
+}
+
+// Platform is the input of the unit with what an environment has once.
+type Platform struct {
+	Addr addr.Unit
 }
 
 // Team is the input of a team's unit: its namespace and what guards it.
@@ -165,6 +173,8 @@ type GPU struct {
 type Call struct {
 	Workload, Team string
 	Port, Target   int
+	// Protocol is TCP or UDP; empty: TCP.
+	Protocol string
 }
 
 // Need is an endpoint outside the workload's own platform, such as a database.

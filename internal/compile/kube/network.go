@@ -1,195 +1,234 @@
 package kube
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
+	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
+	netv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// namespaceLabel is set by Kubernetes itself on every namespace.
-const namespaceLabel = "kubernetes.io/metadata.name"
+// metadataService is where clouds hand out a machine's credentials; no
+// workload may reach it.
+const metadataService = "169.254.169.254/32"
 
-func namespacePeer(ns string) networkingv1.NetworkPolicyPeer {
-	return networkingv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{namespaceLabel: ns}}}
+// maxRules is how many rules the Gateway API accepts in one HTTPRoute.
+const maxRules = 16
+
+// requestTimeout bounds a request through a gateway.
+const requestTimeout = "60s"
+
+// service returns the Service, if the workload has ports.
+func (r *renderer) service() []Object {
+	if len(r.w.Ports) == 0 {
+		return nil
+	}
+	var ports []corev1.ServicePort
+	for i, p := range r.w.Ports {
+		for _, q := range r.w.Ports[:i] {
+			if p.Port == q.Port && cmp.Or(p.Protocol, "TCP") == cmp.Or(q.Protocol, "TCP") {
+				r.errorf("service ports %q and %q have the same number %d", q.Name, p.Name, p.Port)
+			}
+		}
+		ports = append(ports, corev1.ServicePort{
+			Name: p.Name, Port: int32(p.Port), TargetPort: intstr.FromInt32(int32(p.Target)),
+			Protocol: corev1.Protocol(cmp.Or(p.Protocol, "TCP")),
+		})
+	}
+	return []Object{&corev1.Service{TypeMeta: gvk("v1", "Service"), ObjectMeta: r.meta(r.w.Name), Spec: corev1.ServiceSpec{
+		Type: corev1.ServiceTypeClusterIP, Selector: r.selector, Ports: ports,
+	}}}
 }
 
-func workloadPeer(ns, name string) networkingv1.NetworkPolicyPeer {
-	p := namespacePeer(ns)
-	p.PodSelector = &metav1.LabelSelector{MatchLabels: map[string]string{NameLabel: name}}
-	return p
+// serves reports whether the route leads to the port.
+func (route Route) serves(p Port) bool { return p.Port == route.Port && p.Protocol != "UDP" }
+
+// openRoutes returns the routes that the environment can serve.
+func (r *renderer) openRoutes() []Route {
+	if r.env.IngressDomain == "" {
+		return nil
+	}
+	return r.w.Routes
 }
 
-func networkPorts(protocol corev1.Protocol, ports ...int) []networkingv1.NetworkPolicyPort {
-	slices.Sort(ports)
-	var out []networkingv1.NetworkPolicyPort
-	for _, p := range slices.Compact(ports) {
-		out = append(out, networkingv1.NetworkPolicyPort{Protocol: ptr(protocol), Port: ptr(intstr.FromInt32(int32(p)))})
+// routes returns an HTTPRoute for each host and class; several when there are
+// more rules than one can have.
+func (r *renderer) routes() []Object {
+	rs := slices.Clone(r.openRoutes())
+	// The longest path first: that is the order in which gateways match.
+	slices.SortFunc(rs, func(a, b Route) int {
+		return cmp.Or(strings.Compare(a.Class, b.Class), strings.Compare(a.Host, b.Host), cmp.Compare(len(b.Path), len(a.Path)), strings.Compare(a.Path, b.Path))
+	})
+	var objs []Object
+	var last *gwv1.HTTPRoute
+	n := 1 // of the HTTPRoutes of this class and host
+	for i, route := range rs {
+		same := i > 0 && rs[i-1].Class == route.Class && rs[i-1].Host == route.Host
+		if same && rs[i-1].Path == route.Path {
+			r.errorf("routes %q and %q have the same host and path", rs[i-1].Resource, route.Resource)
+		}
+		if !same {
+			n = 1
+		} else if len(last.Spec.Rules) == maxRules {
+			same = false
+			n++
+		}
+		if !same {
+			last = r.httpRoute(route, n)
+			objs = append(objs, last)
+		}
+		if !slices.ContainsFunc(r.w.Ports, route.serves) {
+			r.errorf("route %q leads to TCP port %d, which the service does not have", route.Resource, route.Port)
+		}
+		if !strings.HasPrefix(route.Path, "/") {
+			r.errorf("route %q has path %q: want one that starts with /", route.Resource, route.Path)
+		}
+		last.Spec.Rules = append(last.Spec.Rules, gwv1.HTTPRouteRule{
+			Matches: []gwv1.HTTPRouteMatch{{Path: &gwv1.HTTPPathMatch{Type: ptr(gwv1.PathMatchPathPrefix), Value: ptr(route.Path)}}},
+			BackendRefs: []gwv1.HTTPBackendRef{{BackendRef: gwv1.BackendRef{
+				BackendObjectReference: gwv1.BackendObjectReference{Group: ptr(gwv1.Group("")), Kind: ptr(gwv1.Kind("Service")), Name: gwv1.ObjectName(r.w.Name), Port: ptr(gwv1.PortNumber(route.Port))},
+				Weight:                 ptr[int32](1),
+			}}},
+			Timeouts: &gwv1.HTTPRouteTimeouts{Request: ptr(gwv1.Duration(requestTimeout))},
+		})
+	}
+	return objs
+}
+
+// httpRoute returns the nth HTTPRoute of a host, without rules.
+func (r *renderer) httpRoute(route Route, n int) *gwv1.HTTPRoute {
+	if route.Class != ClassPublic && route.Class != ClassInternal {
+		r.errorf("route %q has class %q: want public or internal", route.Resource, route.Class)
+	}
+	host := strings.TrimPrefix(route.Host, "*.")
+	if msgs := validation.IsDNS1123Subdomain(host); len(msgs) > 0 {
+		r.errorf("route %q has host %q: %s", route.Resource, route.Host, msgs[0])
+	}
+	class := route.Class
+	if n > 1 {
+		class += "-" + strconv.Itoa(n)
+	}
+	name := r.w.Name + "." + class + "." + strings.Replace(route.Host, "*", "wildcard", 1)
+	return &gwv1.HTTPRoute{
+		TypeMeta: gvk(gatewayGroup, "HTTPRoute"), ObjectMeta: r.meta(fit(name, validation.DNS1123SubdomainMaxLength)),
+		Spec: gwv1.HTTPRouteSpec{
+			CommonRouteSpec: gwv1.CommonRouteSpec{ParentRefs: []gwv1.ParentReference{parent(route.Class, GatewayNamespace, listener(r.env))}},
+			Hostnames:       []gwv1.Hostname{gwv1.Hostname(route.Host)},
+		},
+	}
+}
+
+// networkPolicy opens what the workload declares, on top of the team's
+// default-deny, and nothing else. It is left out when there is nothing to open.
+func (r *renderer) networkPolicy() []Object {
+	ingress, egress := r.ingress(), r.egress()
+	if len(ingress) == 0 && len(egress) == 0 {
+		return nil
+	}
+	return []Object{&netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: r.meta(r.w.Name), Spec: netv1.NetworkPolicySpec{
+		PodSelector: metav1.LabelSelector{MatchLabels: r.selector},
+		PolicyTypes: bothWays, Ingress: ingress, Egress: egress,
+	}}}
+}
+
+// socket is a port and its protocol.
+type socket struct {
+	port     int
+	protocol string
+}
+
+func (s socket) compare(t socket) int {
+	return cmp.Or(cmp.Compare(s.port, t.port), strings.Compare(s.protocol, t.protocol))
+}
+
+// ingress lets callers, and the gateways if there are routes, reach the ports
+// that they call: one rule for each port.
+func (r *renderer) ingress() []netv1.NetworkPolicyIngressRule {
+	peers := map[socket][]netv1.NetworkPolicyPeer{}
+	for _, route := range r.openRoutes() {
+		for _, p := range r.w.Ports {
+			s := socket{p.Target, "TCP"}
+			if route.serves(p) && len(peers[s]) == 0 {
+				peers[s] = []netv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: GatewayNamespace}}}}
+			}
+		}
+	}
+	for _, c := range calls(r.w.Callers) {
+		s := socket{c.Target, c.Protocol}
+		peers[s] = append(peers[s], workloadPeer(c))
+	}
+	var out []netv1.NetworkPolicyIngressRule
+	for _, s := range sockets(peers) {
+		out = append(out, netv1.NetworkPolicyIngressRule{From: peers[s], Ports: []netv1.NetworkPolicyPort{netPort(s.port, s.protocol)}})
 	}
 	return out
 }
 
-// networkPolicy opens to a workload what it declares and nothing else; the
-// team's default policy denies the rest.
-func (w *Workload) networkPolicy(env Env) *networkingv1.NetworkPolicy {
-	p := &networkingv1.NetworkPolicy{
-		TypeMeta:   typeMeta("networking.k8s.io/v1", "NetworkPolicy"),
-		ObjectMeta: w.meta(env, "network", w.Name),
-		Spec: networkingv1.NetworkPolicySpec{
-			PodSelector: *w.selector(),
-			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
-		},
+// egress lets the workload reach what it calls and needs.
+func (r *renderer) egress() []netv1.NetworkPolicyEgressRule {
+	peers := map[socket][]netv1.NetworkPolicyPeer{}
+	for _, c := range calls(r.w.Calls) {
+		s := socket{c.Target, c.Protocol}
+		peers[s] = append(peers[s], workloadPeer(c))
 	}
-	protocol := map[int]corev1.Protocol{}
-	for _, port := range w.Ports {
-		protocol[port.Target] = corev1.Protocol(port.Protocol)
-	}
-	for _, c := range w.Callers {
-		proto := protocol[c.Target]
-		if proto == "" {
-			proto = corev1.ProtocolTCP
-		}
-		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
-			From: []networkingv1.NetworkPolicyPeer{workloadPeer(c.Team, c.Workload)}, Ports: networkPorts(proto, c.Target),
-		})
-	}
-	if ports := w.routedPorts(); len(ports) > 0 {
-		p.Spec.Ingress = append(p.Spec.Ingress, networkingv1.NetworkPolicyIngressRule{
-			From: []networkingv1.NetworkPolicyPeer{namespacePeer(GatewayNamespace)}, Ports: networkPorts(corev1.ProtocolTCP, ports...),
-		})
-	}
-	for _, c := range w.Calls {
-		p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{
-			To: []networkingv1.NetworkPolicyPeer{workloadPeer(c.Team, c.Workload)}, Ports: networkPorts(corev1.ProtocolTCP, c.Target),
-		})
+	var out []netv1.NetworkPolicyEgressRule
+	for _, s := range sockets(peers) {
+		out = append(out, netv1.NetworkPolicyEgressRule{To: peers[s], Ports: []netv1.NetworkPolicyPort{netPort(s.port, s.protocol)}})
 	}
 	var needed []int
-	for _, n := range w.Needs {
+	for _, n := range r.w.Needs {
 		needed = append(needed, n.Ports...)
 	}
-	if len(needed) > 0 {
-		p.Spec.Egress = append(p.Spec.Egress, networkingv1.NetworkPolicyEgressRule{
-			To: []networkingv1.NetworkPolicyPeer{dataPeer(env)}, Ports: networkPorts(corev1.ProtocolTCP, needed...),
-		})
+	slices.Sort(needed)
+	var ports []netv1.NetworkPolicyPort
+	for _, p := range slices.Compact(needed) {
+		ports = append(ports, netPort(p, "TCP"))
 	}
-	return p
+	if len(ports) == 0 {
+		return out
+	}
+	// Managed services have names and no fixed addresses, so that only their
+	// ports can be told apart here.
+	to := netv1.NetworkPolicyPeer{IPBlock: &netv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{metadataService}}}
+	if r.local() {
+		to = netv1.NetworkPolicyPeer{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: DataNamespace}}}
+	}
+	return append(out, netv1.NetworkPolicyEgressRule{To: []netv1.NetworkPolicyPeer{to}, Ports: ports})
 }
 
-// dataPeer is where databases, brokers and object storage are: a namespace of
-// the local cluster, or addresses that only the cloud knows. The cloud's
-// metadata service is never among them: it hands out the node's credentials.
-func dataPeer(env Env) networkingv1.NetworkPolicyPeer {
-	if env.Cloud == "local" {
-		return namespacePeer(DataNamespace)
+// calls returns the calls in order and once each, with their protocol.
+func calls(cs []Call) []Call {
+	out := slices.Clone(cs)
+	for i := range out {
+		out[i].Protocol = cmp.Or(out[i].Protocol, "TCP")
+		out[i].Port = 0 // policies see the pods' ports only
 	}
-	return networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{"169.254.0.0/16"}}}
+	slices.SortFunc(out, func(a, b Call) int {
+		return cmp.Or(strings.Compare(a.Team, b.Team), strings.Compare(a.Workload, b.Workload), cmp.Compare(a.Target, b.Target), strings.Compare(a.Protocol, b.Protocol))
+	})
+	return slices.Compact(out)
 }
 
-// routedPorts lists the container ports that routes lead to.
-func (w *Workload) routedPorts() []int {
-	var out []int
-	for _, r := range w.Routes {
-		target := r.Port
-		for _, p := range w.Ports {
-			if p.Port == r.Port {
-				target = p.Target
-			}
-		}
-		out = append(out, target)
+// workloadPeer selects the pods of a workload.
+func workloadPeer(c Call) netv1.NetworkPolicyPeer {
+	return netv1.NetworkPolicyPeer{
+		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: c.Team}},
+		PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{labelName: c.Workload}},
 	}
+}
+
+// sockets returns the keys in order.
+func sockets(m map[socket][]netv1.NetworkPolicyPeer) []socket {
+	out := make([]socket, 0, len(m))
+	for s := range m {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, socket.compare)
 	return out
 }
-
-// routes renders one HTTPRoute for each class and host, with a rule for each path.
-func (w *Workload) routes(env Env) []*gatewayv1.HTTPRoute {
-	var out []*gatewayv1.HTTPRoute
-	index := map[string]*gatewayv1.HTTPRoute{}
-	section := gatewayv1.SectionName("https")
-	if env.TLS == "disabled" {
-		section = "http"
-	}
-	for _, r := range w.Routes {
-		key := r.Class + "/" + r.Host
-		route, ok := index[key]
-		if !ok {
-			name := w.Name + "-" + r.Resource
-			route = &gatewayv1.HTTPRoute{
-				TypeMeta:   typeMeta("gateway.networking.k8s.io/v1", "HTTPRoute"),
-				ObjectMeta: w.meta(env, "route", name),
-				Spec: gatewayv1.HTTPRouteSpec{
-					CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{
-						Name: gatewayv1.ObjectName(r.Class), Namespace: ptr(gatewayv1.Namespace(GatewayNamespace)), SectionName: &section,
-					}}},
-					Hostnames: []gatewayv1.Hostname{gatewayv1.Hostname(r.Host)},
-				},
-			}
-			index[key] = route
-			out = append(out, route)
-		}
-		route.Spec.Rules = append(route.Spec.Rules, gatewayv1.HTTPRouteRule{
-			Matches: []gatewayv1.HTTPRouteMatch{{Path: &gatewayv1.HTTPPathMatch{Type: ptr(gatewayv1.PathMatchPathPrefix), Value: ptr(r.Path)}}},
-			BackendRefs: []gatewayv1.HTTPBackendRef{{BackendRef: gatewayv1.BackendRef{
-				BackendObjectReference: gatewayv1.BackendObjectReference{Name: gatewayv1.ObjectName(w.Name), Port: ptr(gatewayv1.PortNumber(r.Port))},
-			}}},
-			Timeouts: &gatewayv1.HTTPRouteTimeouts{Request: ptr(gatewayv1.Duration("30s"))},
-		})
-	}
-	return out
-}
-
-// Gateways of an environment: what the world reaches, and what only the
-// organisation does.
-var gatewayClasses = []string{"public", "internal"}
-
-// gateway renders one gateway. HTTPS terminates here; plain HTTP only redirects.
-func gateway(env Env, m metav1.ObjectMeta) *gatewayv1.Gateway {
-	fromTeams := &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{
-		From:     ptr(gatewayv1.NamespacesFromSelector),
-		Selector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: LabelTeam, Operator: metav1.LabelSelectorOpExists}}},
-	}}
-	own := &gatewayv1.AllowedRoutes{Namespaces: &gatewayv1.RouteNamespaces{From: ptr(gatewayv1.NamespacesFromSame)}}
-	plain := gatewayv1.Listener{Name: "http", Port: 80, Protocol: gatewayv1.HTTPProtocolType, AllowedRoutes: own}
-	g := &gatewayv1.Gateway{
-		TypeMeta: typeMeta("gateway.networking.k8s.io/v1", "Gateway"), ObjectMeta: m,
-		Spec: gatewayv1.GatewaySpec{GatewayClassName: gatewayv1.ObjectName(env.GatewayClass)},
-	}
-	if env.TLS == "disabled" {
-		plain.AllowedRoutes = fromTeams
-		g.Spec.Listeners = []gatewayv1.Listener{plain}
-		return g
-	}
-	g.Spec.Listeners = []gatewayv1.Listener{
-		{
-			Name: "https", Port: 443, Protocol: gatewayv1.HTTPSProtocolType, AllowedRoutes: fromTeams,
-			TLS: &gatewayv1.ListenerTLSConfig{
-				Mode:            ptr(gatewayv1.TLSModeTerminate),
-				CertificateRefs: []gatewayv1.SecretObjectReference{{Name: gatewayv1.ObjectName(m.Name + "-tls")}},
-			},
-		},
-		plain,
-	}
-	return g
-}
-
-// redirect sends plain HTTP requests of a gateway to HTTPS.
-func redirect(name string, m metav1.ObjectMeta) *gatewayv1.HTTPRoute {
-	section := gatewayv1.SectionName("http")
-	return &gatewayv1.HTTPRoute{
-		TypeMeta: typeMeta("gateway.networking.k8s.io/v1", "HTTPRoute"), ObjectMeta: m,
-		Spec: gatewayv1.HTTPRouteSpec{
-			CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Name: gatewayv1.ObjectName(name), SectionName: &section}}},
-			Rules: []gatewayv1.HTTPRouteRule{{
-				Filters: []gatewayv1.HTTPRouteFilter{{
-					Type:            gatewayv1.HTTPRouteFilterRequestRedirect,
-					RequestRedirect: &gatewayv1.HTTPRequestRedirectFilter{Scheme: ptr("https"), StatusCode: ptr(301)},
-				}},
-			}},
-		},
-	}
-}
-
-func networkName(s string) string { return fmt.Sprintf("default-%s", s) }

@@ -1,303 +1,189 @@
 package kube
 
 import (
-	"fmt"
+	"cmp"
+	"net"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/stratahq/strata/internal/model"
 )
 
-// nonRoot is the user and group of every container: "nonroot" of the common
-// minimal base images.
-const nonRoot = int64(65532)
-
-// Requests and limits of a container that names none.
 const (
-	defaultCPU      = "100m"
-	defaultCPULimit = "1"
-	defaultMemory   = "128Mi"
+	// podUser is the "nonroot" user of common base images.
+	podUser int64 = 65532
+	tmpPath       = "/tmp"
+	// drainSeconds is how long a pod still answers when it is asked to stop,
+	// until every gateway and proxy knows that it does.
+	drainSeconds = 5
+	graceSeconds = 30
+	gpuResource  = "nvidia.com/gpu"
 )
 
-func (w *Workload) pod(env Env, files *fileSet) (corev1.PodTemplateSpec, error) {
-	m := w.meta(env, "workload", "")
-	pod := corev1.PodTemplateSpec{
-		ObjectMeta: metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations},
-		Spec: corev1.PodSpec{
-			ServiceAccountName:            w.Name,
-			AutomountServiceAccountToken:  ptr(false),
-			EnableServiceLinks:            ptr(false),
-			TerminationGracePeriodSeconds: ptr(int64(45)),
-			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot:        ptr(true),
-				RunAsUser:           ptr(nonRoot),
-				RunAsGroup:          ptr(nonRoot),
-				FSGroup:             ptr(nonRoot),
-				FSGroupChangePolicy: ptr(corev1.FSGroupChangeOnRootMismatch),
-				SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-			},
-			Volumes: w.volumes(files),
+var tmpSize = resource.MustParse("512Mi")
+
+// pod returns the pod's specification.
+func (r *renderer) pod(files fileSet) corev1.PodSpec {
+	order := r.order()
+	spec := corev1.PodSpec{
+		ServiceAccountName:            r.w.Name,
+		AutomountServiceAccountToken:  ptr(false),
+		EnableServiceLinks:            ptr(false),
+		TerminationGracePeriodSeconds: ptr[int64](graceSeconds),
+		SecurityContext: &corev1.PodSecurityContext{
+			RunAsNonRoot: ptr(true), RunAsUser: ptr(podUser), RunAsGroup: ptr(podUser), FSGroup: ptr(podUser),
+			// Changing the owner of every file of a large volume takes minutes.
+			FSGroupChangePolicy: ptr(corev1.FSGroupChangeOnRootMismatch),
+			SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 	}
-	for _, key := range []string{"topology.kubernetes.io/zone", "kubernetes.io/hostname"} {
-		pod.Spec.TopologySpreadConstraints = append(pod.Spec.TopologySpreadConstraints, corev1.TopologySpreadConstraint{
-			MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: corev1.ScheduleAnyway, LabelSelector: w.selector(),
-		})
-	}
-	order, err := w.startOrder()
-	if err != nil {
-		return pod, err
-	}
-	for _, c := range order.initial {
-		k, err := w.container(c, files)
-		if err != nil {
-			return pod, fmt.Errorf("container %q: %w", c.Name, err)
-		}
-		switch order.state[c.Name] {
-		case "complete":
-			// An init container that ends cannot have probes.
-			k.LivenessProbe, k.ReadinessProbe, k.Lifecycle = nil, nil, nil
-		default:
-			k.RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
-			if order.state[c.Name] == "healthy" && k.ReadinessProbe != nil {
-				k.StartupProbe = k.ReadinessProbe.DeepCopy()
-				k.StartupProbe.FailureThreshold = 60
-			}
-		}
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, k)
-	}
-	for _, c := range order.main {
-		k, err := w.container(c, files)
-		if err != nil {
-			return pod, fmt.Errorf("container %q: %w", c.Name, err)
-		}
-		pod.Spec.Containers = append(pod.Spec.Containers, k)
-	}
-	if w.Schedule != nil {
-		for i := range pod.Spec.Containers {
-			pod.Spec.Containers[i].Lifecycle = nil
+	mounted := map[string]bool{}
+	for _, o := range order {
+		c := r.container(o, files, mounted)
+		if o.role == runs {
+			spec.Containers = append(spec.Containers, c)
+		} else {
+			spec.InitContainers = append(spec.InitContainers, c)
 		}
 	}
-	w.accelerate(&pod.Spec)
-	return pod, nil
+	r.ports(spec.Containers)
+	r.gpu(&spec)
+	spec.Volumes = slices.Concat(files.volumes, r.volumes(mounted))
+	if slices.ContainsFunc(slices.Concat(spec.InitContainers, spec.Containers), mountsTmp) {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr(tmpSize)}}})
+	}
+	return spec
 }
 
-// accelerate asks for accelerators in the first container and puts the pod on
-// nodes that have them.
-func (w *Workload) accelerate(pod *corev1.PodSpec) {
-	if w.GPU == nil || w.GPU.Count == 0 {
-		return
-	}
-	n := *resource.NewQuantity(int64(w.GPU.Count), resource.DecimalSI)
-	r := &pod.Containers[0].Resources
-	r.Limits["nvidia.com/gpu"], r.Requests["nvidia.com/gpu"] = n, n
-	if w.GPU.Model != "" {
-		pod.NodeSelector = map[string]string{LabelAccelerator: w.GPU.Model}
-	}
-	pod.Tolerations = append(pod.Tolerations,
-		corev1.Toleration{Key: LabelAccelerator, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-		corev1.Toleration{Key: "nvidia.com/gpu", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule},
-	)
+// mountsTmp reports whether a container mounts our own /tmp.
+func mountsTmp(c corev1.Container) bool {
+	return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "tmp" })
 }
 
-func (w *Workload) container(c Container, files *fileSet) (corev1.Container, error) {
-	k := corev1.Container{
-		Name: c.Name, Image: c.Image, Command: c.Command, Args: c.Args,
-		ImagePullPolicy: corev1.PullIfNotPresent,
-		Env:             w.environment(c),
+// container returns a container, and adds the volumes it mounts to mounted.
+func (r *renderer) container(o ordered, files fileSet, mounted map[string]bool) corev1.Container {
+	c := o.Container
+	if msgs := validation.IsDNS1123Label(c.Name); len(msgs) > 0 {
+		r.errorf("container %q: %s", c.Name, msgs[0])
+	}
+	out := corev1.Container{
+		Name: c.Name, Image: c.Image, ImagePullPolicy: corev1.PullIfNotPresent,
+		Command: c.Command, Args: c.Args,
+		Env:       r.variables(c),
+		Resources: r.compute(c),
 		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr(false),
-			Privileged:               ptr(false),
-			ReadOnlyRootFilesystem:   ptr(true),
-			RunAsNonRoot:             ptr(true),
-			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			AllowPrivilegeEscalation: ptr(false), ReadOnlyRootFilesystem: ptr(true), RunAsNonRoot: ptr(true),
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 		},
-		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts:             w.mounts(c, files),
+		VolumeMounts: slices.Concat(files.mounts[c.Name], r.mounts(c, mounted)),
 	}
-	var err error
-	if k.Resources, err = resources(c.Resources); err != nil {
-		return k, err
+	if !slices.ContainsFunc(out.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == tmpPath }) {
+		out.VolumeMounts = append(out.VolumeMounts, corev1.VolumeMount{Name: "tmp", MountPath: tmpPath})
 	}
-	k.LivenessProbe = probe(c.Liveness)
-	k.ReadinessProbe = probe(c.Readiness)
-	if len(w.Ports) > 0 {
-		for _, p := range w.Ports {
-			// Ports belong to the workload; Score does not say which container
-			// listens, so the only one, or the first by name, documents them.
-			if c.Name == w.Containers[0].Name {
-				k.Ports = append(k.Ports, corev1.ContainerPort{Name: portName(p.Name), ContainerPort: int32(p.Target), Protocol: corev1.Protocol(p.Protocol)})
-			}
-		}
-		k.Ports = uniquePorts(k.Ports)
-		// Endpoints are withdrawn while the pod ends; without the pause, requests
-		// that are on their way would meet a closed port.
-		k.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}}}
-	}
-	return k, nil
-}
-
-// portName shortens a name to what a container port may have: 15 characters,
-// at least one of them a letter.
-func portName(s string) string {
-	if len(s) > 15 || !strings.ContainsFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' }) || strings.Contains(s, "--") {
-		return ""
-	}
-	return s
-}
-
-// uniquePorts drops ports that two Service ports both lead to.
-func uniquePorts(ports []corev1.ContainerPort) []corev1.ContainerPort {
-	var out []corev1.ContainerPort
-	for _, p := range ports {
-		if !slices.ContainsFunc(out, func(o corev1.ContainerPort) bool {
-			return o.ContainerPort == p.ContainerPort && o.Protocol == p.Protocol
-		}) {
-			out = append(out, p)
+	slices.SortFunc(out.VolumeMounts, func(a, b corev1.VolumeMount) int { return strings.Compare(a.MountPath, b.MountPath) })
+	for i, m := range out.VolumeMounts[1:] {
+		if m.MountPath == out.VolumeMounts[i].MountPath {
+			r.errorf("container %q: two things are mounted at %s", c.Name, m.MountPath)
 		}
 	}
-	return out
-}
-
-// resources fills in what a container does not say: requests from limits,
-// limits from requests, and both from defaults.
-func resources(r model.ContainerResources) (corev1.ResourceRequirements, error) {
-	var req, lim model.Compute
-	if r.Requests != nil {
-		req = *r.Requests
-	}
-	if r.Limits != nil {
-		lim = *r.Limits
-	}
-	out := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
-	for _, q := range []struct {
-		name                   corev1.ResourceName
-		request, limit         string
-		fallback, fallbackMost string
-	}{
-		{corev1.ResourceCPU, req.CPU, lim.CPU, defaultCPU, defaultCPULimit},
-		{corev1.ResourceMemory, req.Memory, lim.Memory, defaultMemory, ""},
-	} {
-		request, limit := q.request, q.limit
-		if request == "" {
-			request = q.fallback
-		}
-		least, err := model.Quantity(request)
-		if err != nil {
-			return out, fmt.Errorf("request of %s %q: %w", q.name, request, err)
-		}
-		most := least
-		switch {
-		case limit != "":
-			if most, err = model.Quantity(limit); err != nil {
-				return out, fmt.Errorf("limit of %s %q: %w", q.name, limit, err)
-			}
-		case q.fallbackMost != "":
-			if most = resource.MustParse(q.fallbackMost); most.Cmp(least) < 0 {
-				most = least
-			}
-		default:
-			// Memory that is not reserved may not be there: twice the request is room
-			// for a peak without starving the node.
-			most = *resource.NewQuantity(least.Value()*2, resource.BinarySI)
-		}
-		if q.request == "" && least.Cmp(most) > 0 {
-			least = most
-		}
-		out.Requests[q.name], out.Limits[q.name] = least, most
-	}
-	return out, nil
-}
-
-// probe turns a Score probe into Kubernetes' form. Kubernetes allows one
-// handler; where Score gives two, the HTTP request is the better witness.
-func probe(p *model.Probe) *corev1.Probe {
-	if p == nil {
-		return nil
-	}
-	out := &corev1.Probe{PeriodSeconds: 10, TimeoutSeconds: 3, FailureThreshold: 3, SuccessThreshold: 1}
-	if h := p.HTTPGet; h != nil {
-		get := &corev1.HTTPGetAction{Host: h.Host, Path: h.Path, Port: intstr.FromInt32(int32(h.Port)), Scheme: corev1.URIScheme(h.Scheme)}
-		if get.Scheme == "" {
-			get.Scheme = corev1.URISchemeHTTP
-		}
-		for _, header := range h.Headers {
-			get.HTTPHeaders = append(get.HTTPHeaders, corev1.HTTPHeader{Name: header.Name, Value: header.Value})
-		}
-		out.HTTPGet = get
+	if o.role == completes {
 		return out
 	}
-	out.Exec = &corev1.ExecAction{Command: p.Exec.Command}
+	out.LivenessProbe = r.probe(c, c.Liveness, 10, 3)
+	out.ReadinessProbe = r.probe(c, c.Readiness, 5, 3)
+	if o.role != runs {
+		out.RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
+	}
+	if o.role == healthy {
+		// Kubernetes starts what follows a sidecar when its startup probe
+		// has succeeded. Ten minutes are long enough for any start.
+		out.StartupProbe = r.probe(c, cmp.Or(c.Readiness, c.Liveness), 2, 300)
+		if out.StartupProbe == nil {
+			r.errorf("container %q: others wait for it to be healthy, but it has no probe", c.Name)
+		}
+	}
+	if len(r.w.Ports) > 0 && o.role == runs && r.w.Schedule == nil {
+		out.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: drainSeconds}}}
+	}
 	return out
 }
 
-// ordering says how a pod starts its containers.
-type ordering struct {
-	initial []Container       // one after another, before the main ones
-	main    []Container       // together
-	state   map[string]string // state that an initial container must reach
+// ports lists the service's ports on the only container that can serve them.
+// The list is for people and tools: traffic goes to the port either way.
+func (r *renderer) ports(cs []corev1.Container) {
+	if len(cs) != 1 {
+		return
+	}
+	for _, p := range r.w.Ports {
+		port := corev1.ContainerPort{ContainerPort: int32(p.Target), Protocol: corev1.Protocol(cmp.Or(p.Protocol, "TCP"))}
+		if slices.ContainsFunc(cs[0].Ports, func(q corev1.ContainerPort) bool {
+			return q.ContainerPort == port.ContainerPort && q.Protocol == port.Protocol
+		}) {
+			continue
+		}
+		if len(validation.IsValidPortName(p.Name)) == 0 {
+			port.Name = p.Name
+		}
+		cs[0].Ports = append(cs[0].Ports, port)
+	}
 }
 
-// startOrder turns Score's "before" into init containers: one that must be
-// complete runs to its end, one that must be started or healthy becomes a
-// sidecar, which Kubernetes starts in order and keeps running.
-func (w *Workload) startOrder() (ordering, error) {
-	o := ordering{state: map[string]string{}}
-	byName := map[string]Container{}
-	for _, c := range w.Containers {
-		byName[c.Name] = c
-		for _, d := range c.Before {
-			o.state[c.Name] = strongest(o.state[c.Name], d.Ready)
+// gpu gives the accelerators to one container, because Kubernetes does not
+// share them: the one named like the workload, else "main", else the first.
+func (r *renderer) gpu(spec *corev1.PodSpec) {
+	g := r.w.GPU
+	if g == nil || g.Count <= 0 || len(spec.Containers) == 0 {
+		return
+	}
+	which := 0
+	for _, name := range []string{"main", r.w.Name} {
+		if i := slices.IndexFunc(spec.Containers, func(c corev1.Container) bool { return c.Name == name }); i >= 0 {
+			which = i
 		}
 	}
-	visited := map[string]int{}
-	var visit func(name string) error
-	visit = func(name string) error {
-		switch visited[name] {
-		case 1:
-			return fmt.Errorf("containers wait for each other in a circle through %q", name)
-		case 2:
-			return nil
-		}
-		visited[name] = 1
-		for _, c := range w.Containers {
-			if _, waits := c.Before[name]; waits {
-				if err := visit(c.Name); err != nil {
-					return err
-				}
-			}
-		}
-		visited[name] = 2
-		if o.state[name] != "" {
-			o.initial = append(o.initial, byName[name])
-		} else {
-			o.main = append(o.main, byName[name])
-		}
+	spec.Containers[which].Resources.Limits[gpuResource] = *resource.NewQuantity(int64(g.Count), resource.DecimalSI)
+	spec.Containers[which].Resources.Requests[gpuResource] = *resource.NewQuantity(int64(g.Count), resource.DecimalSI)
+	if g.Model != "" {
+		spec.NodeSelector = map[string]string{LabelAccelerator: g.Model}
+	}
+	spec.Tolerations = []corev1.Toleration{{Key: LabelAccelerator, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
+}
+
+// probe returns a Score probe as Kubernetes knows it; see the package's
+// comment for what differs.
+func (r *renderer) probe(c Container, p *model.Probe, period, failures int32) *corev1.Probe {
+	if p == nil || p.HTTPGet == nil && p.Exec == nil {
 		return nil
 	}
-	for _, c := range w.Containers {
-		if err := visit(c.Name); err != nil {
-			return o, err
+	out := &corev1.Probe{PeriodSeconds: period, TimeoutSeconds: 3, FailureThreshold: failures}
+	if p.HTTPGet == nil {
+		if len(p.Exec.Command) == 0 {
+			r.errorf("container %q: a probe has an empty command", c.Name)
 		}
+		out.Exec = &corev1.ExecAction{Command: p.Exec.Command}
+		return out
 	}
-	slices.SortStableFunc(o.main, func(a, b Container) int { return strings.Compare(a.Name, b.Name) })
-	if len(o.main) == 0 {
-		return o, fmt.Errorf("no container is left to be the main one")
+	g := p.HTTPGet
+	out.HTTPGet = &corev1.HTTPGetAction{Path: cmp.Or(g.Path, "/"), Port: intstr.FromInt32(int32(g.Port)), Scheme: corev1.URIScheme(cmp.Or(g.Scheme, "HTTP"))}
+	if !itself(g.Host) {
+		out.HTTPGet.HTTPHeaders = append(out.HTTPGet.HTTPHeaders, corev1.HTTPHeader{Name: "Host", Value: g.Host})
 	}
-	return o, nil
+	for _, h := range g.Headers {
+		out.HTTPGet.HTTPHeaders = append(out.HTTPGet.HTTPHeaders, corev1.HTTPHeader{Name: h.Name, Value: h.Value})
+	}
+	return out
 }
 
-func strongest(a, b string) string {
-	for _, s := range []string{"complete", "healthy", "started"} {
-		if a == s || b == s {
-			return s
-		}
+// itself reports whether a probe's host means the pod.
+func itself(host string) bool {
+	if host == "" || host == "localhost" {
+		return true
 	}
-	return ""
+	ip := net.ParseIP(host)
+	return ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }

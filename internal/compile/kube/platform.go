@@ -1,0 +1,116 @@
+package kube
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+)
+
+// The classes of a route, each served by the Gateway of that name.
+const (
+	// ClassPublic routes can be reached from the internet.
+	ClassPublic = "public"
+	// ClassInternal routes can be reached from the environment's network.
+	ClassInternal = "internal"
+)
+
+const (
+	listenerHTTPS = "https"
+	listenerHTTP  = "http"
+	gatewayGroup  = "gateway.networking.k8s.io/v1"
+)
+
+// RenderPlatform returns what an environment has once: the roles of access
+// rules with the bindings of those that hold for all teams, and, if it has an
+// ingress domain, the namespace and the Gateways through which traffic enters.
+func RenderPlatform(env Env, p Platform) ([]Object, error) {
+	lab := labels(env, "strata-platform", "platform", "", nil)
+	ann := annotations(p.Addr, nil)
+	access := platformAccess(env, func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Name: name, Labels: lab, Annotations: ann}
+	})
+	if env.IngressDomain == "" {
+		return access, nil
+	}
+	gwLab := labels(env, GatewayNamespace, "gateway", "", nil)
+	objs := append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
+	for _, class := range []string{ClassPublic, ClassInternal} {
+		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}))
+	}
+	if !tls(env) {
+		return objs, nil
+	}
+	for _, class := range []string{ClassPublic, ClassInternal} {
+		objs = append(objs, redirect(class, metav1.ObjectMeta{Name: class + "-redirect", Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}))
+	}
+	return objs, nil
+}
+
+// tls reports whether the environment's gateways serve HTTPS.
+func tls(env Env) bool { return env.TLS != "disabled" }
+
+// listener is the listener that workloads' routes attach to.
+func listener(env Env) gwv1.SectionName {
+	if tls(env) {
+		return listenerHTTPS
+	}
+	return listenerHTTP
+}
+
+// gateway returns a Gateway. Only namespaces of teams may attach routes to the
+// listener that serves; with TLS, plain HTTP has a redirect and nothing else.
+func gateway(env Env, class string, meta metav1.ObjectMeta) Object {
+	name := gwv1.ObjectName(env.GatewayClass)
+	if name == "" {
+		name = "strata"
+	}
+	teams := &gwv1.AllowedRoutes{
+		Namespaces: &gwv1.RouteNamespaces{From: ptr(gwv1.NamespacesFromSelector), Selector: &metav1.LabelSelector{
+			MatchLabels:      map[string]string{labelPartOf: env.Platform},
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: LabelTeam, Operator: metav1.LabelSelectorOpExists}},
+		}},
+		Kinds: []gwv1.RouteGroupKind{{Group: ptr(gwv1.Group(gwv1.GroupName)), Kind: "HTTPRoute"}},
+	}
+	plain := gwv1.Listener{Name: listenerHTTP, Port: 80, Protocol: gwv1.HTTPProtocolType, AllowedRoutes: teams}
+	listeners := []gwv1.Listener{plain}
+	if tls(env) {
+		listeners[0].AllowedRoutes = &gwv1.AllowedRoutes{
+			Namespaces: &gwv1.RouteNamespaces{From: ptr(gwv1.NamespacesFromSame)},
+			Kinds:      teams.Kinds,
+		}
+		listeners = []gwv1.Listener{{
+			Name: listenerHTTPS, Port: 443, Protocol: gwv1.HTTPSProtocolType, AllowedRoutes: teams,
+			TLS: &gwv1.ListenerTLSConfig{
+				Mode:            ptr(gwv1.TLSModeTerminate),
+				CertificateRefs: []gwv1.SecretObjectReference{{Group: ptr(gwv1.Group("")), Kind: ptr(gwv1.Kind("Secret")), Name: gwv1.ObjectName(CertificateName(class))}},
+			},
+		}, listeners[0]}
+	}
+	return &gwv1.Gateway{TypeMeta: gvk(gatewayGroup, "Gateway"), ObjectMeta: meta, Spec: gwv1.GatewaySpec{GatewayClassName: name, Listeners: listeners}}
+}
+
+// CertificateName is the Secret in GatewayNamespace with the certificate of
+// the Gateway that serves a class of routes.
+func CertificateName(class string) string { return class + "-tls" }
+
+// redirect sends plain HTTP to HTTPS.
+func redirect(class string, meta metav1.ObjectMeta) Object {
+	return &gwv1.HTTPRoute{TypeMeta: gvk(gatewayGroup, "HTTPRoute"), ObjectMeta: meta, Spec: gwv1.HTTPRouteSpec{
+		CommonRouteSpec: gwv1.CommonRouteSpec{ParentRefs: []gwv1.ParentReference{parent(class, "", listenerHTTP)}},
+		Rules: []gwv1.HTTPRouteRule{{
+			Matches: []gwv1.HTTPRouteMatch{{Path: &gwv1.HTTPPathMatch{Type: ptr(gwv1.PathMatchPathPrefix), Value: ptr("/")}}},
+			Filters: []gwv1.HTTPRouteFilter{{Type: gwv1.HTTPRouteFilterRequestRedirect, RequestRedirect: &gwv1.HTTPRequestRedirectFilter{Scheme: ptr("https"), StatusCode: ptr(301)}}},
+		}},
+	}}
+}
+
+// parent refers to a listener of the Gateway of a class.
+func parent(class, namespace string, section gwv1.SectionName) gwv1.ParentReference {
+	ref := gwv1.ParentReference{
+		Group: ptr(gwv1.Group(gwv1.GroupName)), Kind: ptr(gwv1.Kind("Gateway")),
+		Name: gwv1.ObjectName(class), SectionName: &section,
+	}
+	if namespace != "" {
+		ref.Namespace = ptr(gwv1.Namespace(namespace))
+	}
+	return ref
+}

@@ -1,0 +1,133 @@
+package kube
+
+import (
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+// defaultCPUTarget is the utilisation that an autoscaler without a metric
+// aims at.
+const defaultCPUTarget = 80
+
+// leastReplicas is how many pods a workload has at least.
+func (r *renderer) leastReplicas() int {
+	switch {
+	case r.w.Autoscaler != nil && r.w.Autoscaler.Min > 0:
+		return r.w.Autoscaler.Min
+	case r.w.Autoscaler == nil && r.w.Replicas != nil:
+		return *r.w.Replicas
+	case r.exclusive() != "":
+		return 1
+	case r.w.Autoscaler != nil && r.w.Autoscaler.Max == 1:
+		return 1
+	case r.local() && !r.env.Protected:
+		return 1
+	}
+	// Two survive the loss of a node and every update.
+	return 2
+}
+
+// replicas returns the Deployment's number of pods; nil leaves it to the
+// autoscaler.
+func (r *renderer) replicas() *int32 {
+	n := r.leastReplicas()
+	if volume := r.exclusive(); volume != "" {
+		if r.w.Autoscaler != nil && r.w.Autoscaler.Max > 1 {
+			r.errorf("volume %q can be mounted by one pod only (ReadWriteOnce), so the workload cannot have a horizontal-pod-autoscaler with max %d", volume, r.w.Autoscaler.Max)
+		} else if n > 1 {
+			r.errorf("volume %q can be mounted by one pod only (ReadWriteOnce), so the workload cannot have %d replicas", volume, n)
+		}
+	}
+	if r.w.Autoscaler != nil {
+		return nil
+	}
+	return ptr(int32(n))
+}
+
+// disruptionBudget lets nodes be drained one pod at a time.
+func (r *renderer) disruptionBudget() []Object {
+	if r.w.Schedule != nil || r.leastReplicas() < 2 {
+		return nil
+	}
+	return []Object{&policyv1.PodDisruptionBudget{
+		TypeMeta: gvk("policy/v1", "PodDisruptionBudget"), ObjectMeta: r.meta(r.w.Name),
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: ptr(intstr.FromInt32(1)),
+			Selector:       &metav1.LabelSelector{MatchLabels: r.selector},
+			// A pod that is not ready must not block a drain for ever.
+			UnhealthyPodEvictionPolicy: ptr(policyv1.AlwaysAllow),
+		},
+	}}
+}
+
+// autoscaler returns the HorizontalPodAutoscaler. It scales up at once and
+// down slowly: idle pods cost less than refused requests.
+func (r *renderer) autoscaler() []Object {
+	a := r.w.Autoscaler
+	if a == nil {
+		return nil
+	}
+	least := r.leastReplicas()
+	if a.Max < least {
+		r.errorf("horizontal-pod-autoscaler: max %d is less than min %d", a.Max, least)
+	}
+	var metrics []autoscalingv2.MetricSpec
+	utilisation := func(name corev1.ResourceName, percent int) {
+		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
+			Name: name, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr(int32(percent))},
+		}})
+	}
+	average := func(n int) autoscalingv2.MetricTarget {
+		return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(int64(n), resource.DecimalSI)}
+	}
+	if a.CPU > 0 {
+		utilisation(corev1.ResourceCPU, a.CPU)
+	}
+	if a.Memory > 0 {
+		utilisation(corev1.ResourceMemory, a.Memory)
+	}
+	if a.RequestsPerSecond > 0 {
+		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.PodsMetricSourceType, Pods: &autoscalingv2.PodsMetricSource{
+			Metric: autoscalingv2.MetricIdentifier{Name: RequestsMetric}, Target: average(a.RequestsPerSecond),
+		}})
+	}
+	if a.QueueDepth > 0 {
+		if a.Queue == "" {
+			r.errorf("horizontal-pod-autoscaler: queue depth needs the name of a queue")
+		}
+		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
+			Metric: autoscalingv2.MetricIdentifier{Name: QueueMetric, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"queue": a.Queue}}},
+			Target: average(a.QueueDepth),
+		}})
+	}
+	if len(metrics) == 0 {
+		utilisation(corev1.ResourceCPU, defaultCPUTarget)
+	}
+	return []Object{&autoscalingv2.HorizontalPodAutoscaler{
+		TypeMeta: gvk("autoscaling/v2", "HorizontalPodAutoscaler"), ObjectMeta: r.meta(r.w.Name),
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: r.w.Name},
+			MinReplicas:    ptr(int32(least)), MaxReplicas: int32(a.Max), Metrics: metrics,
+			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
+				ScaleUp: &autoscalingv2.HPAScalingRules{
+					StabilizationWindowSeconds: ptr[int32](0), SelectPolicy: ptr(autoscalingv2.MaxChangePolicySelect),
+					Policies: []autoscalingv2.HPAScalingPolicy{
+						{Type: autoscalingv2.PercentScalingPolicy, Value: 100, PeriodSeconds: 15},
+						{Type: autoscalingv2.PodsScalingPolicy, Value: 4, PeriodSeconds: 15},
+					},
+				},
+				ScaleDown: &autoscalingv2.HPAScalingRules{
+					StabilizationWindowSeconds: ptr[int32](300), SelectPolicy: ptr(autoscalingv2.MinChangePolicySelect),
+					Policies: []autoscalingv2.HPAScalingPolicy{
+						{Type: autoscalingv2.PercentScalingPolicy, Value: 10, PeriodSeconds: 60},
+						{Type: autoscalingv2.PodsScalingPolicy, Value: 1, PeriodSeconds: 60},
+					},
+				},
+			},
+		},
+	}}
+}
