@@ -75,6 +75,12 @@ var Rules = []diag.RuleInfo{
 	{ID: catalog.RuleNative, Summary: "Only built-in contracts are native"},
 	{ID: catalog.RuleModule, Summary: "A contract names modules within the repository"},
 	{ID: catalog.RuleInput, Summary: "A module's inputs come from something that exists"},
+	{ID: "policy-syntax", Summary: "Policies are Rego"},
+	{ID: "policy-compile", Summary: "Policies compile, and reach nothing but their input"},
+	{ID: "policy-package", Summary: "Policies are in a package that is evaluated"},
+	{ID: "policy-rule", Summary: "deny and warn are sets"},
+	{ID: "policy-metadata", Summary: "A rule's metadata is complete and right"},
+	{ID: "policy-duplicate", Summary: "A rule's identifier is its own"},
 	{ID: catalog.RuleOutput, Summary: "A contract's outputs have a name and an OpenTofu type"},
 }
 

@@ -457,7 +457,7 @@ func (r *reader) read(t *ast.Term, env names) {
 		env[v] = nil
 	case ast.Ref:
 		if len(v) > 0 && v[0].Equal(ast.DefaultRootDocument) {
-			for _, rule := range r.compiler.GetRulesDynamic(v) {
+			for _, rule := range r.compiler.GetRulesDynamicWithOpts(v, ast.RulesOptions{}) {
 				r.once(rule)
 			}
 			v = v[1:]
