@@ -110,11 +110,12 @@ func measure(what, bin string, args ...string) (sample, error) {
 	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	var doc struct {
 		Objects int `json:"objects"`
+		Files   int `json:"files"`
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &doc); err != nil {
 		return s, fmt.Errorf("%s: read its JSON: %w", what, err)
 	}
-	s.objects = doc.Objects
+	s.objects = doc.Objects + doc.Files
 	return s, nil
 }
 
@@ -122,7 +123,7 @@ func firstBytes(b []byte, n int) []byte { return b[:min(n, len(b))] }
 
 func print(table []sample, n int) {
 	fmt.Printf("%s, %s, %d cores, %s/%s, %d workloads. Command: make bench\n\n", time.Now().UTC().Format(time.DateOnly), cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, n)
-	fmt.Println("| what | wall | CPU | peak memory | objects | objects/s | exit |")
+	fmt.Println("| what | wall | CPU | peak memory | objects or files | per second | exit |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, s := range table {
 		rate := "-"

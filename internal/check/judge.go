@@ -2,12 +2,15 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
 
 	"github.com/stratahq/strata/internal/compile"
+	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/graph"
+	"github.com/stratahq/strata/internal/manifest"
 	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/par"
 	"github.com/stratahq/strata/internal/policy"
@@ -24,6 +27,9 @@ func (r *Result) Compile(env string) (*compile.Compiled, error) {
 // Judged is what the policies say of some environments.
 type Judged struct {
 	Findings []policy.Finding
+	// Diagnostics are about workloads that are valid but that Kubernetes cannot
+	// express; their environments were not judged to the end.
+	Diagnostics diag.List
 	// Objects is how many Kubernetes objects were judged, Units how many units
 	// there are, in all environments.
 	Objects, Units int
@@ -39,6 +45,11 @@ func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Ju
 	err := par.Each(ctx, len(envs), func(i int) error {
 		var err error
 		parts[i], err = r.judgeEnvironment(ctx, envs[i])
+		var we *compile.WorkloadError
+		if errors.As(err, &we) {
+			parts[i].Diagnostics.Add(r.inexpressible(we))
+			return nil
+		}
 		return err
 	})
 	if err != nil {
@@ -47,12 +58,27 @@ func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Ju
 	var out Judged
 	for _, p := range parts {
 		out.Findings = append(out.Findings, p.Findings...)
+		out.Diagnostics.Add(p.Diagnostics...)
 		out.Objects += p.Objects
 		out.Units += p.Units
 	}
 	scope := policy.Scope{Stages: []policy.Stage{policy.StageModel, policy.StageObjects}, Environments: envs}
 	out.Findings = unique(r.Policy.Except(out.Findings, r.Model.Exceptions, scope, today.Format(time.DateOnly)))
 	return out, nil
+}
+
+// RuleInexpressible is about a workload that is valid Score but that Kubernetes
+// cannot express.
+const RuleInexpressible = "not-expressible"
+
+func (r *Result) inexpressible(e *compile.WorkloadError) diag.Diagnostic {
+	d := diag.Diagnostic{Severity: diag.Error, Rule: RuleInexpressible, Summary: e.Error(), Path: diag.P("metadata", "name")}
+	if w := r.Model.WorkloadsByName()[e.Workload]; w != nil {
+		d.File = w.Source.File
+	}
+	list := diag.List{d}
+	manifest.Locate(list, r.Repo.Read)
+	return list[0]
 }
 
 func (r *Result) judgeEnvironment(ctx context.Context, env string) (Judged, error) {

@@ -75,6 +75,7 @@ var Rules = []diag.RuleInfo{
 	{ID: catalog.RuleNative, Summary: "Only built-in contracts are native"},
 	{ID: catalog.RuleModule, Summary: "A contract names modules within the repository"},
 	{ID: catalog.RuleInput, Summary: "A module's inputs come from something that exists"},
+	{ID: RuleInexpressible, Summary: "Workloads can be expressed in Kubernetes"},
 	{ID: "policy-syntax", Summary: "Policies are Rego"},
 	{ID: "policy-compile", Summary: "Policies compile, and reach nothing but their input"},
 	{ID: "policy-package", Summary: "Policies are in a package that is evaluated"},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -66,7 +67,7 @@ func TestBaseIsClean(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	lay(t, dir, &txtar.Archive{}, "")
-	for _, d := range load2(t, dir) {
+	for _, d := range diagnose(t, dir) {
 		t.Errorf("%s", d)
 	}
 }
@@ -134,20 +135,27 @@ func layFile(name string, data []byte) error {
 	return os.WriteFile(name, data, 0o644)
 }
 
-func load2(t *testing.T, dir string) diag.List {
+func diagnose(t *testing.T, dir string) diag.List {
 	t.Helper()
 	r, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	return r.Diagnostics
+	if r.Diagnostics.HasErrors() {
+		return r.Diagnostics
+	}
+	judged, err := r.Judge(t.Context(), time.Now(), r.Model.EnvironmentNames()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(r.Diagnostics, judged.Diagnostics...)
 }
 
 func places(t *testing.T, dir, rule string) []string {
 	t.Helper()
 	var out []string
-	for _, d := range load2(t, dir) {
+	for _, d := range diagnose(t, dir) {
 		if d.Rule != rule {
 			continue
 		}

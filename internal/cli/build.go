@@ -1,14 +1,21 @@
 package cli
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/stratahq/strata/internal/check"
+	"github.com/stratahq/strata/internal/compile"
 	"github.com/stratahq/strata/internal/output"
 )
 
@@ -21,6 +28,7 @@ func (a *app) buildCommand() *cobra.Command {
 
   out/ENV/stacks/<unit>/main.tf.json    an OpenTofu root for each unit
   out/ENV/objects/<unit>.yaml           Kubernetes objects, in apply order
+  out/ENV/modules/                      the repository's own modules that are used
 
 out/ENV is replaced as a whole or not at all: after an error, a full disk or a
 kill it is what it was. Files that did not change are not touched, so the folder
@@ -56,35 +64,65 @@ Build refuses a description with errors. Policy findings do not stop it.`,
 		type built struct {
 			Environment string        `json:"environment"`
 			Dir         string        `json:"dir"`
-			Objects     int           `json:"objects"`
 			Report      output.Report `json:"report"`
 		}
 		var all []built
-		objects := 0
+		files := 0
 		for _, env := range names {
 			start := time.Now()
-			compiled, err := r.Compile(env)
-			if err != nil {
-				return err
-			}
-			items := compiled.Items()
 			target := filepath.Join(dir, env)
-			cache := check.CacheFile(a.dir, "build-"+cacheKey(target)+".json")
-			report, err := output.Write(c.Context(), target, cache, items)
+			report, err := a.buildOne(c.Context(), r, env, target)
 			if err != nil {
 				return fmt.Errorf("build %s: %w", env, err)
 			}
-			objects += report.Files
-			all = append(all, built{env, target, report.Files, report})
+			files += report.Files
+			all = append(all, built{env, target, report})
 			if out.value == "text" {
 				fmt.Fprintf(a.stdout, "%s: %d units, %d files in %s: %d written, %d removed, %d as before (%s)\n", env, report.Items, report.Files, target,
 					report.Written, report.Removed, report.Files-report.Written, time.Since(start).Round(time.Millisecond))
 			}
 		}
 		if out.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(map[string]any{"version": "1", "environments": all, "objects": objects})
+			return json.NewEncoder(a.stdout).Encode(map[string]any{"version": "1", "environments": all, "files": files})
 		}
 		return nil
 	}
 	return cmd
+}
+
+// buildOne renders one environment into target.
+func (a *app) buildOne(ctx context.Context, r *check.Result, env, target string) (output.Report, error) {
+	compiled, err := r.Compile(env)
+	if err != nil {
+		return output.Report{}, err
+	}
+	items := compiled.Items()
+	for _, module := range compiled.OwnModules() {
+		item, err := moduleItem(r, module)
+		if err != nil {
+			return output.Report{}, err
+		}
+		items = append(items, item)
+	}
+	return output.Write(ctx, target, check.CacheFile(a.dir, "build-"+cacheKey(target)+".json"), items)
+}
+
+// moduleItem copies one of the repository's own modules into the tree, so that
+// the rendered roots stand by themselves.
+func moduleItem(r *check.Result, module string) (output.Item, error) {
+	content, err := r.Repo.ModuleFiles(module)
+	if err != nil {
+		return output.Item{}, err
+	}
+	h := sha256.New()
+	var files []output.File
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		fmt.Fprintf(h, "%d:%s%d:", len(name), name, len(content[name]))
+		h.Write(content[name])
+		files = append(files, output.File{Path: path.Join(compile.ModulePath(module), name), Content: content[name]})
+	}
+	return output.Item{
+		Key: "module:" + module, Digest: hex.EncodeToString(h.Sum(nil)),
+		Render: func() ([]output.File, error) { return files, nil },
+	}, nil
 }

@@ -49,6 +49,7 @@ Exit codes: 0 nothing found, 1 errors in the description, 2 policy findings.`,
 				return err
 			}
 		}
+		r.Diagnostics = append(r.Diagnostics, judged.Diagnostics...).Sorted()
 		return a.showCheck(r, judged, len(names), out.value)
 	}
 	return cmd

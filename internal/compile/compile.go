@@ -135,3 +135,18 @@ func (c *Compiled) digest(u *graph.Unit) error {
 	u.Digest = hex.EncodeToString(h.Sum(nil))
 	return nil
 }
+
+// WorkloadError says that a workload cannot be compiled, although its document
+// is valid: Kubernetes is narrower than Score.
+type WorkloadError struct {
+	Workload, Environment string
+	Err                   error
+}
+
+// Error names the workload and the environment.
+func (e *WorkloadError) Error() string {
+	return fmt.Sprintf("workload %q in environment %q: %v", e.Workload, e.Environment, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *WorkloadError) Unwrap() error { return e.Err }

@@ -35,7 +35,10 @@ func (c *Compiled) Objects(u graph.Unit) ([]kube.Object, error) {
 	} else {
 		return nil, fmt.Errorf("%s has no Kubernetes objects", u.Addr)
 	}
-	if err != nil {
+	switch {
+	case err != nil && u.Workload != "":
+		return nil, &WorkloadError{u.Workload, u.Addr.Env, err}
+	case err != nil:
 		return nil, fmt.Errorf("render %s: %w", u.Addr, err)
 	}
 	return objs, nil

@@ -59,7 +59,7 @@ func (c *Compiled) workloadUnits() error {
 	}
 	for _, n := range names {
 		if err := c.workload(byName[n], byName, callers[n]); err != nil {
-			return fmt.Errorf("workload %q: %w", n, err)
+			return &WorkloadError{n, env, err}
 		}
 	}
 	return nil

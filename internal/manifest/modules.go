@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -47,4 +49,35 @@ func (r *Repo) hasTofu(dir string, l *diag.List, file string, at diag.Path) bool
 		}
 	}
 	return false
+}
+
+// maxModule bounds what is read of one module, in bytes: modules are text.
+const maxModule = 8 << 20
+
+// ModuleFiles reads the files of a module folder of the repository, by path
+// relative to the folder. What OpenTofu leaves there is passed over. It returns an error for
+// links that lead out of the repository and for folders that are too large.
+func (r *Repo) ModuleFiles(dir string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	total := 0
+	err := fs.WalkDir(r.root.FS(), dir, func(p string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (e.Name() == ".terraform" || e.Name() == ".git"):
+			return fs.SkipDir
+		case e.IsDir(), strings.HasPrefix(e.Name(), "terraform.tfstate"), e.Name() == ".terraform.lock.hcl":
+			return nil
+		}
+		b, err := r.read(p, MaxFileSize)
+		if err != nil {
+			return fmt.Errorf("module file %s: %w", p, err)
+		}
+		if total += len(b); total > maxModule {
+			return fmt.Errorf("module %s has more than %d bytes", dir, maxModule)
+		}
+		out[strings.TrimPrefix(p, dir+"/")] = b
+		return nil
+	})
+	return out, err
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/stratahq/strata/internal/diag"
@@ -125,7 +126,7 @@ func (r Report) others(warnings int) string {
 }
 
 // Findings writes findings for people: what is wrong, with what, and who says
-// so. Findings of one rule and message are written together.
+// so, worst first. Findings of one rule and message are written together.
 func Findings(w io.Writer, fs []policy.Finding, opt diag.HumanOptions) {
 	p := term.Painter(opt.Color)
 	type key struct{ rule, msg string }
@@ -141,6 +142,9 @@ func Findings(w io.Writer, fs []policy.Finding, opt diag.HumanOptions) {
 		}
 		groups[k] = append(groups[k], f)
 	}
+	slices.SortStableFunc(order, func(a, b key) int {
+		return rank(groups[a][0]) - rank(groups[b][0])
+	})
 	const most = 8
 	for _, k := range order {
 		g := groups[k]
@@ -168,10 +172,22 @@ func Findings(w io.Writer, fs []policy.Finding, opt diag.HumanOptions) {
 			fmt.Fprintln(w, line)
 		}
 		if len(f.Controls) > 0 {
-			fmt.Fprintln(w, "  "+strings.Join(f.Controls, "; "))
+			for _, line := range term.Wrap(strings.Join(f.Controls, "; "), term.Prose(opt.Width, 2), 0) {
+				fmt.Fprintln(w, "  "+p.Paint(term.Dim, line))
+			}
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// rank orders findings for reading: what stops comes before advice, the worst
+// first.
+func rank(f policy.Finding) int {
+	r := slices.Index(policy.Severities, f.Severity)
+	if f.Warn {
+		r += len(policy.Severities)
+	}
+	return r
 }
 
 func count(n int, word string) string {
