@@ -159,7 +159,7 @@ func TestMemoChangesNothing(t *testing.T) {
 			said[f.Rule] = true
 		}
 	})
-	if len(said) < 20 {
+	if len(said) < 10 {
 		t.Errorf("only %d rules said anything: the random objects are too tame", len(said))
 	}
 }
