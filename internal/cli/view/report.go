@@ -98,7 +98,7 @@ func (r Report) summary(p term.Painter) string {
 		if warnings > 0 {
 			line += ", " + count(warnings, "warning")
 		}
-		return line + " in " + scope + ". Policy was not asked: the description has to be right first."
+		return line + " in " + scope + ".\nPolicy was not asked: the description has to be right first."
 	case r.Open() > 0:
 		return p.Paint(term.Red, count(r.Open(), "finding")) + r.others(warnings) + " in " + scope + ", " + count(r.Objects, "object") + "."
 	}
