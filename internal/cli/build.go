@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -60,6 +61,10 @@ Build refuses a description with errors. Policy findings do not stop it.`,
 		}
 		if dir == "" {
 			dir = filepath.Join(a.dir, "out")
+			// A repository must not be able to send what is written elsewhere.
+			if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+				return fmt.Errorf("%s is no folder (%s); if that is meant, name where it leads with --out", dir, info.Mode().Type())
+			}
 		}
 		type built struct {
 			Environment string        `json:"environment"`

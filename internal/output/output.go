@@ -39,6 +39,15 @@ type Item struct {
 	Render func() ([]File, error)
 }
 
+// Marker is a file at the top of every tree that Write made. A folder with
+// files but without it is somebody else's, and is left alone.
+const Marker = ".strata-build"
+
+const markerText = "Everything in this folder is written, and removed, by strata build.\n"
+
+// ErrForeign means that the folder holds files and was not written by Write.
+var ErrForeign = errors.New("the folder is not empty and was not written by strata build")
+
 // Report says what a write did.
 type Report struct {
 	Items    int `json:"items"`
@@ -53,8 +62,13 @@ func (r Report) Changed() bool { return r.Written+r.Removed > 0 }
 
 // Write makes dir hold exactly the files of items. cacheFile remembers which
 // digests the tree was written with; it may be missing or damaged, then
-// everything is rendered and compared. On an error dir is as it was.
+// everything is rendered and compared. On an error dir is as it was. It returns
+// ErrForeign, wrapped, for a folder that is somebody else's, and an error for a
+// dir that is a symbolic link: what it leads to may be anything.
 func Write(ctx context.Context, dir, cacheFile string, items []Item) (Report, error) {
+	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
+		return Report{}, fmt.Errorf("write %s: it is no folder (%s)", dir, info.Mode().Type())
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return Report{}, fmt.Errorf("write %s: %w", dir, err)
 	}
@@ -70,6 +84,12 @@ func Write(ctx context.Context, dir, cacheFile string, items []Item) (Report, er
 	if err != nil {
 		return Report{}, fmt.Errorf("read %s: %w", dir, err)
 	}
+	if err := ours(dir, old); err != nil {
+		return Report{}, err
+	}
+	items = append(slices.Clip(items), Item{Key: Marker, Digest: Marker, Render: func() ([]File, error) {
+		return []File{{Path: Marker, Content: []byte(markerText)}}, nil
+	}})
 	memory := loadCache(cacheFile)
 	plan, err := prepare(ctx, dir, items, old, memory)
 	if err != nil {
@@ -85,7 +105,25 @@ func Write(ctx context.Context, dir, cacheFile string, items []Item) (Report, er
 		// build, but the next one will be slower.
 		_ = plan.saveCache(cacheFile, dir)
 	}
+	// The marker is not one of the caller's items.
+	plan.report.Items--
+	if plan.report.Rendered > plan.report.Items {
+		plan.report.Rendered = plan.report.Items
+	}
 	return plan.report, nil
+}
+
+// ours returns ErrForeign when a tree has files but no marker.
+func ours(dir string, old map[string]stat) error {
+	if _, ok := old[Marker]; ok {
+		return nil
+	}
+	for path := range old {
+		if !kept(path) {
+			return fmt.Errorf("write %s: %w: empty it, or choose another folder with --out", dir, ErrForeign)
+		}
+	}
+	return nil
 }
 
 // kept reports whether a path, relative to the tree, is what OpenTofu leaves
