@@ -17,17 +17,17 @@ import (
 
 // Set is a compiled set of rules, safe for concurrent use.
 type Set struct {
-	rules    []*Rule
-	byID     map[string]*Rule
-	compiler *ast.Compiler
-	tests    map[string]*ast.Module
-	builtIn  map[string]bool
+	rules   []*Rule
+	byID    map[string]*Rule
+	modules map[string]*ast.Module // parsed and attributed; compilers copy them
+	sources []Source
 	// forget switches memory off; tests and benchmarks compare with it.
 	forget bool
 
-	mu     sync.Mutex
-	shapes []*shape            // by rule index, filled on first use
-	judges map[judgeKey]*judge // by stage and kind, prepared on first use
+	mu        sync.Mutex
+	compilers map[Stage]*ast.Compiler
+	shapes    []*shape            // by rule index, filled on first use
+	judges    map[judgeKey]*judge // by stage and kind, prepared on first use
 }
 
 type judgeKey struct {
@@ -35,9 +35,9 @@ type judgeKey struct {
 	kind  string
 }
 
-func newSet(l *loader, c *ast.Compiler) (*Set, error) {
+func newSet(l *loader) (*Set, error) {
 	s := &Set{
-		rules: l.rules, compiler: c, tests: l.tests, builtIn: l.builtIn,
+		rules: l.rules, modules: l.modules, sources: l.sources, compilers: map[Stage]*ast.Compiler{},
 		byID: map[string]*Rule{}, judges: map[judgeKey]*judge{}, shapes: make([]*shape, len(l.rules)),
 	}
 	for _, r := range l.rules {
@@ -50,6 +50,26 @@ func newSet(l *loader, c *ast.Compiler) (*Set, error) {
 		s.byID[r.ID] = r
 	}
 	return s, nil
+}
+
+// compiled returns the compiled rules of a stage with the libraries. The caller
+// holds s.mu, or is the only one who knows the Set.
+func (s *Set) compiled(stage Stage) (*ast.Compiler, error) {
+	if c := s.compilers[stage]; c != nil {
+		return c, nil
+	}
+	modules := map[string]*ast.Module{}
+	for name, m := range s.modules {
+		if of, judged := stageOf[m.Package.Path.String()]; !judged || of == stage {
+			modules[name] = m
+		}
+	}
+	c := newCompiler()
+	if c.Compile(modules); c.Failed() {
+		return nil, fmt.Errorf("compile rules about %s: %w", stage, c.Errors)
+	}
+	s.compilers[stage] = c
+	return c, nil
 }
 
 // Rules lists all rules by stage and id, those that Go applies to exceptions last.
@@ -111,13 +131,17 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 	if j := s.judges[key]; j != nil {
 		return j, nil
 	}
+	compiler, err := s.compiled(stage)
+	if err != nil {
+		return nil, err
+	}
 	bySignature := map[string]*group{}
 	j := &judge{}
 	for _, r := range s.rules {
 		if r.Stage != stage || !r.judges(kind) {
 			continue
 		}
-		sh := s.shapeOf(r)
+		sh := s.shapeOf(r, compiler)
 		sig := sh.signature()
 		if stage == StagePlan {
 			sig = "" // each plan is judged once, in one go
@@ -137,9 +161,8 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 		for _, r := range g.rules {
 			refs = append(refs, ast.RefTerm(ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(stage)), ast.StringTerm(string(r.name))))
 		}
-		var err error
 		g.query, err = rego.New(
-			rego.Compiler(s.compiler),
+			rego.Compiler(compiler),
 			rego.ParsedQuery(ast.NewBody(ast.Equality.Expr(ast.VarTerm("hits"), ast.ArrayTerm(refs...)))),
 		).PrepareForEval(ctx)
 		if err != nil {
@@ -151,10 +174,10 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 }
 
 // shapeOf returns what a rule reads; the caller holds s.mu.
-func (s *Set) shapeOf(r *Rule) *shape {
+func (s *Set) shapeOf(r *Rule, c *ast.Compiler) *shape {
 	if s.shapes[r.index] == nil {
 		pkg := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(r.Stage)), ast.StringTerm(string(r.name))}
-		s.shapes[r.index] = readsOf(s.compiler, s.compiler.GetRulesExact(pkg))
+		s.shapes[r.index] = readsOf(c, c.GetRulesExact(pkg))
 	}
 	return s.shapes[r.index]
 }
