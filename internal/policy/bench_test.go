@@ -48,7 +48,7 @@ func workloadObjects(n int) []any {
 			LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
 		}},
 		Containers: []corev1.Container{{
-			Name: "main", Image: image,
+			Name: name, Image: image,
 			Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080}},
 			Env: []corev1.EnvVar{
 				{Name: "WORKLOAD", Value: name},

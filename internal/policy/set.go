@@ -102,15 +102,28 @@ type judge struct{ groups []*group }
 // group is a number of rules that are evaluated, and remembered, together.
 type group struct {
 	rules []*Rule
-	shape *shape
 	query rego.PreparedEvalQuery
+	// quiet is what decides whether the rules say anything. Most objects get no
+	// further; named also has what the messages show, and is nil when they show
+	// nothing else.
+	quiet, named *memo
+}
+
+// memo remembers what rules said about the values of a shape.
+type memo struct {
+	shape *shape
 
 	mu   sync.RWMutex
-	memo map[string][]hit
+	hits map[string][]hit
 	size int
 }
 
-// maxMemo bounds the bytes of keys that a group remembers. A full memory is
+func newMemo(s *shape) *memo {
+	s.seal()
+	return &memo{shape: s, hits: map[string][]hit{}}
+}
+
+// maxMemo bounds the bytes of keys that a memo remembers. A full memory is
 // dropped: what comes next resembles its neighbours, not what came long before.
 const maxMemo = 32 << 20
 
@@ -136,6 +149,7 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 		return nil, err
 	}
 	bySignature := map[string]*group{}
+	reads := map[*group][]*shape{}
 	j := &judge{}
 	for _, r := range s.rules {
 		if r.Stage != stage || !r.judges(kind) {
@@ -148,15 +162,23 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 		}
 		g := bySignature[sig]
 		if g == nil {
-			g = &group{shape: &shape{}, memo: map[string][]hit{}}
+			g = &group{}
 			bySignature[sig] = g
 			j.groups = append(j.groups, g)
 		}
 		g.rules = append(g.rules, r)
-		g.shape.merge(sh)
+		reads[g] = append(reads[g], sh)
 	}
 	for _, g := range j.groups {
-		g.shape.seal()
+		quiet, named := &shape{}, &shape{}
+		for _, sh := range reads[g] {
+			quiet.merge(sh)
+			named.merge(sh)
+		}
+		g.quiet = newMemo(quiet)
+		if named.reveal() {
+			g.named = newMemo(named)
+		}
 		var refs []*ast.Term
 		for _, r := range g.rules {
 			refs = append(refs, ast.RefTerm(ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(stage)), ast.StringTerm(string(r.name))))
@@ -177,7 +199,7 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 func (s *Set) shapeOf(r *Rule, c *ast.Compiler) *shape {
 	if s.shapes[r.index] == nil {
 		pkg := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(r.Stage)), ast.StringTerm(string(r.name))}
-		s.shapes[r.index] = readsOf(c, c.GetRulesExact(pkg))
+		s.shapes[r.index] = readsOf(c, c.GetRulesExact(pkg), r.BuiltIn)
 	}
 	return s.shapes[r.index]
 }
@@ -208,37 +230,43 @@ func (s *Set) judge(ctx context.Context, stage Stage, kind string, doc document)
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
 func (s *Set) judgeGroup(ctx context.Context, g *group, doc document, buf *[]byte) ([]hit, error) {
-	sh := g.shape
 	if s.forget {
-		sh = wholeShape
+		return g.ask(ctx, &memo{shape: wholeShape}, doc, buf)
 	}
-	b, err := doc.project((*buf)[:0], sh)
+	hits, err := g.ask(ctx, g.quiet, doc, buf)
+	if err != nil || len(hits) == 0 || g.named == nil {
+		return hits, err
+	}
+	return g.ask(ctx, g.named, doc, buf)
+}
+
+// ask answers from memory, or evaluates and remembers.
+func (g *group) ask(ctx context.Context, m *memo, doc document, buf *[]byte) ([]hit, error) {
+	b, err := doc.project((*buf)[:0], m.shape)
 	if err != nil {
 		return nil, err
 	}
 	*buf = b
-	if !s.forget {
-		g.mu.RLock()
-		hits, ok := g.memo[string(b)]
-		g.mu.RUnlock()
-		if ok {
-			return hits, nil
-		}
+	m.mu.RLock()
+	hits, ok := m.hits[string(b)]
+	m.mu.RUnlock()
+	if ok {
+		return hits, nil
 	}
 	input, err := ast.ValueFromReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("read policy input: %w", err)
 	}
-	hits, err := g.eval(ctx, input)
-	if err != nil || s.forget {
+	hits, err = g.eval(ctx, input)
+	if err != nil || m.hits == nil {
 		return hits, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.size += len(b); g.size > maxMemo {
-		g.memo, g.size = map[string][]hit{}, len(b)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.size += len(b); m.size > maxMemo {
+		m.hits, m.size = map[string][]hit{}, len(b)
 	}
-	g.memo[string(b)] = hits
+	m.hits[string(b)] = hits
 	return hits, nil
 }
 
