@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -38,40 +39,50 @@ var stageOf = map[string]Stage{
 type loader struct {
 	diags   diag.List
 	modules map[string]*ast.Module // rules, attributed
-	tests   map[string]*ast.Module // rules as written, and their unit tests
+	sources []Source               // the user's files as written, for unit tests
 	rules   []*Rule
-	builtIn map[string]bool // files of the built-in pack
 }
 
 // Load compiles the built-in rules together with the user's own. The Set is nil
 // when a diagnostic is an error.
 func Load(_ context.Context, sources ...Source) (*Set, diag.List) {
-	l := &loader{modules: map[string]*ast.Module{}, tests: map[string]*ast.Module{}, builtIn: map[string]bool{}}
+	l := &loader{modules: map[string]*ast.Module{}, sources: sources}
 	l.readBuiltIn()
-	sources = slices.Clone(sources)
-	slices.SortFunc(sources, func(a, b Source) int { return strings.Compare(a.File, b.File) })
-	for _, s := range sources {
+	sorted := slices.Clone(sources)
+	slices.SortFunc(sorted, func(a, b Source) int { return strings.Compare(a.File, b.File) })
+	for i, s := range sorted {
+		if i > 0 && sorted[i-1].File == s.File {
+			l.diags.Errorf("policy-syntax", s.File, nil, "the file was given twice")
+			continue
+		}
 		l.add(s, false)
 	}
 	if l.diags.HasErrors() {
 		return nil, l.diags
 	}
-	compiler := newCompiler()
-	if compiler.Compile(l.modules); compiler.Failed() {
-		l.astErrors("policy-compile", "", compiler.Errors)
-		return nil, l.diags
-	}
-	s, err := newSet(l, compiler)
+	s, err := newSet(l)
 	if err != nil {
 		l.diags.Errorf("policy-compile", "", nil, "%v", err)
 		return nil, l.diags
+	}
+	// The built-in rules compile: that is tested. Each stage of theirs can wait
+	// until it is asked for; the user's mistakes cannot.
+	if len(sources) > 0 {
+		for _, stage := range []Stage{StageModel, StageObjects, StagePlan} {
+			if _, err := s.compiled(stage); err != nil {
+				l.astErrors("policy-compile", "", err)
+			}
+		}
+		if l.diags = l.diags.Sorted(); l.diags.HasErrors() {
+			return nil, l.diags
+		}
 	}
 	return s, l.diags
 }
 
 func (l *loader) readBuiltIn() {
 	err := fs.WalkDir(policies.FS, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".rego") || strings.HasSuffix(name, "_test.rego") {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".rego") || strings.HasSuffix(name, testSuffix) {
 			return err
 		}
 		data, err := policies.FS.ReadFile(name)
@@ -90,45 +101,40 @@ func (l *loader) readBuiltIn() {
 const builtInPrefix = "builtin:"
 
 func (l *loader) add(s Source, builtIn bool) {
-	switch {
-	case len(s.Data) > maxSource:
+	if len(s.Data) > maxSource {
 		l.diags.Errorf("policy-syntax", s.File, nil, "the file has %d bytes; a Rego file may have %d", len(s.Data), maxSource)
 		return
-	case l.tests[s.File] != nil:
-		l.diags.Errorf("policy-syntax", s.File, nil, "the file was given twice")
-		return
 	}
-	l.builtIn[s.File] = builtIn
-	parse := func() (*ast.Module, error) {
-		return ast.ParseModuleWithOpts(s.File, string(s.Data), ast.ParserOptions{
-			ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: capabilities(),
-		})
-	}
-	mod, err := parse()
+	mod, err := parse(s)
 	if err != nil {
 		l.astErrors("policy-syntax", s.File, err)
 		return
 	}
-	if mod == nil { // only comments
+	if mod == nil || strings.HasSuffix(s.File, testSuffix) { // nil: only comments
 		return
 	}
-	l.tests[s.File] = mod
-	if strings.HasSuffix(s.File, "_test.rego") {
-		return
-	}
-	// The tests run rules as written, so attribution works on its own copy.
-	own := mod.Copy()
-	stage, judged := stageOf[own.Package.Path.String()]
-	if !judged && !strings.HasPrefix(own.Package.Path.String()+".", "data.strata.lib.") {
-		d := l.diags.Warnf("policy-package", s.File, nil, "package %s is never evaluated", strings.TrimPrefix(own.Package.Path.String(), "data."))
-		d.Range.Start = position(own.Package.Location)
+	stage, judged := stageOf[mod.Package.Path.String()]
+	if !judged && !strings.HasPrefix(mod.Package.Path.String()+".", "data.strata.lib.") {
+		d := l.diags.Warnf("policy-package", s.File, nil, "package %s is never evaluated", strings.TrimPrefix(mod.Package.Path.String(), "data."))
+		d.Range.Start = position(mod.Package.Location)
 		d.Remedy = "use package strata.model, strata.objects or strata.plan for rules, and strata.lib.NAME for what they share"
 	}
 	if judged {
-		l.attribute(own, s.File, stage, builtIn)
+		l.attribute(mod, s.File, stage, builtIn)
 	}
-	l.refuseDenyRefs(own, s.File)
-	l.modules[s.File] = own
+	if !builtIn {
+		l.refuseDenyRefs(mod, s.File)
+	}
+	l.modules[s.File] = mod
+}
+
+// testSuffix ends the names of files that hold unit tests.
+const testSuffix = "_test.rego"
+
+func parse(s Source) (*ast.Module, error) {
+	return ast.ParseModuleWithOpts(s.File, string(s.Data), ast.ParserOptions{
+		ProcessAnnotation: true, RegoVersion: ast.RegoV1, Capabilities: capabilities(),
+	})
 }
 
 // attribute gives every deny and warn rule of the module a name of its own, so
@@ -233,7 +239,7 @@ func newCompiler() *ast.Compiler {
 	return ast.NewCompiler().WithCapabilities(capabilities()).WithDefaultRegoVersion(ast.RegoV1).WithEnablePrintStatements(false)
 }
 
-func capabilities() *ast.Capabilities {
+var capabilities = sync.OnceValue(func() *ast.Capabilities {
 	c := ast.CapabilitiesForThisVersion()
 	c.AllowNet = []string{}
 	c.Builtins = slices.DeleteFunc(slices.Clone(c.Builtins), func(b *ast.Builtin) bool {
@@ -253,7 +259,7 @@ func capabilities() *ast.Capabilities {
 		return false
 	})
 	return c
-}
+})
 
 func (l *loader) astErrors(rule, file string, err error) {
 	var list ast.Errors

@@ -9,9 +9,11 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 
@@ -269,6 +271,59 @@ func TestTypedAndDecodedAgree(t *testing.T) {
 			t.Errorf("%s: typed %s, decoded %s", kind, says(a), says(b))
 		}
 	}
+}
+
+// TestDisplayNameIsForMessages checks what the reader trusts built-in rules
+// with: k8s.name occurs only as an operand of a sprintf whose value is the message.
+func TestDisplayNameIsForMessages(t *testing.T) {
+	set := load(t)
+	total := 0
+	for _, m := range set.modules {
+		for _, r := range m.Rules {
+			calls := countCalls(r.Body, "data.strata.lib.k8s.name") + countCalls(r.Head, "data.strata.lib.k8s.name")
+			shown := 0
+			for _, e := range r.Body {
+				if !e.IsAssignment() || len(e.Operands()) != 2 || !strings.HasPrefix(e.Operand(1).String(), "sprintf(") {
+					continue
+				}
+				msg := e.Operand(0)
+				uses := 0
+				ast.WalkVars(r.Body, func(v ast.Var) bool {
+					if v.Compare(msg.Value) == 0 {
+						uses++
+					}
+					return false
+				})
+				if r.Head.Key != nil && r.Head.Key.Equal(msg) && uses == 1 {
+					shown += countCalls(e, "data.strata.lib.k8s.name")
+				}
+			}
+			if shown != calls {
+				t.Errorf("%s: k8s.name is used for more than the message", r.Location)
+			}
+			total += calls
+		}
+	}
+	if total < 20 {
+		t.Errorf("only %d uses of k8s.name found", total)
+	}
+}
+
+func countCalls(x any, name string) int {
+	n := 0
+	ast.WalkTerms(x, func(t *ast.Term) bool {
+		if c, ok := t.Value.(ast.Call); ok && (c[0].String() == name || c[0].String() == "k8s.name") {
+			n++
+		}
+		return false
+	})
+	ast.WalkExprs(x, func(e *ast.Expr) bool {
+		if e.IsCall() && (e.Operator().String() == name || e.Operator().String() == "k8s.name") {
+			n++
+		}
+		return false
+	})
+	return n
 }
 
 func TestConcurrentUse(t *testing.T) {

@@ -22,6 +22,8 @@ type shape struct {
 	// prefixes and suffixes are what a text is compared with by startswith and
 	// endswith, when nothing else is read of it.
 	prefixes, suffixes []string
+	// shown: the value may be put into messages, but decides nothing.
+	shown bool
 	// order holds the sorted keys once the shape is sealed.
 	order []string
 }
@@ -50,6 +52,7 @@ func (s *shape) elem() *shape {
 // merge adds what o reads to s.
 func (s *shape) merge(o *shape) {
 	s.whole = s.whole || o.whole
+	s.shown = s.shown || o.shown
 	s.prefixes = append(s.prefixes, o.prefixes...)
 	s.suffixes = append(s.suffixes, o.suffixes...)
 	if o.each != nil {
@@ -79,6 +82,19 @@ func (s *shape) seal() {
 		c.seal()
 	}
 	s.order = slices.Sorted(maps.Keys(s.keys))
+}
+
+// reveal reads whole what is shown in messages, and reports whether there is any.
+func (s *shape) reveal() bool {
+	found := s.shown && !s.whole
+	s.whole = s.whole || s.shown
+	if s.each != nil {
+		found = s.each.reveal() || found
+	}
+	for _, c := range s.keys {
+		found = c.reveal() || found
+	}
+	return found
 }
 
 // text is a text that the rules cannot tell from v: the longest prefix (suffix)
@@ -152,14 +168,20 @@ type reader struct {
 	compiler *ast.Compiler
 	root     *shape
 	done     map[*ast.Rule]bool
+	// trusted rules are built in: they use displayName for messages alone,
+	// which a test of the pack makes sure of.
+	trusted bool
 }
+
+// displayName is the function by which rules name a container in a message.
+const displayName = "data.strata.lib.k8s.name"
 
 // names maps the variables seen so far to the part of the input that they
 // name, or to nil when they name something else.
 type names map[ast.Var]*shape
 
-func readsOf(c *ast.Compiler, rules []*ast.Rule) *shape {
-	r := &reader{compiler: c, root: &shape{}, done: map[*ast.Rule]bool{}}
+func readsOf(c *ast.Compiler, rules []*ast.Rule, trusted bool) *shape {
+	r := &reader{compiler: c, root: &shape{}, done: map[*ast.Rule]bool{}, trusted: trusted}
 	for _, rule := range rules {
 		r.rule(rule, names{})
 	}
@@ -273,6 +295,9 @@ func (r *reader) call(e *ast.Expr, terms []*ast.Term, env names) {
 				r.read(a, env)
 			}
 		}
+	case name == displayName && r.trusted && len(args) == 2 && r.place(args[0], env) != nil:
+		r.place(args[0], env).key("name").shown = true
+		r.read(args[1], env)
 	case len(op) > 0 && op[0].Equal(ast.DefaultRootDocument):
 		r.function(op, args, env)
 	default:

@@ -17,17 +17,17 @@ import (
 
 // Set is a compiled set of rules, safe for concurrent use.
 type Set struct {
-	rules    []*Rule
-	byID     map[string]*Rule
-	compiler *ast.Compiler
-	tests    map[string]*ast.Module
-	builtIn  map[string]bool
+	rules   []*Rule
+	byID    map[string]*Rule
+	modules map[string]*ast.Module // parsed and attributed; compilers copy them
+	sources []Source
 	// forget switches memory off; tests and benchmarks compare with it.
 	forget bool
 
-	mu     sync.Mutex
-	shapes []*shape            // by rule index, filled on first use
-	judges map[judgeKey]*judge // by stage and kind, prepared on first use
+	mu        sync.Mutex
+	compilers map[Stage]*ast.Compiler
+	shapes    []*shape            // by rule index, filled on first use
+	judges    map[judgeKey]*judge // by stage and kind, prepared on first use
 }
 
 type judgeKey struct {
@@ -35,9 +35,9 @@ type judgeKey struct {
 	kind  string
 }
 
-func newSet(l *loader, c *ast.Compiler) (*Set, error) {
+func newSet(l *loader) (*Set, error) {
 	s := &Set{
-		rules: l.rules, compiler: c, tests: l.tests, builtIn: l.builtIn,
+		rules: l.rules, modules: l.modules, sources: l.sources, compilers: map[Stage]*ast.Compiler{},
 		byID: map[string]*Rule{}, judges: map[judgeKey]*judge{}, shapes: make([]*shape, len(l.rules)),
 	}
 	for _, r := range l.rules {
@@ -50,6 +50,26 @@ func newSet(l *loader, c *ast.Compiler) (*Set, error) {
 		s.byID[r.ID] = r
 	}
 	return s, nil
+}
+
+// compiled returns the compiled rules of a stage with the libraries. The caller
+// holds s.mu, or is the only one who knows the Set.
+func (s *Set) compiled(stage Stage) (*ast.Compiler, error) {
+	if c := s.compilers[stage]; c != nil {
+		return c, nil
+	}
+	modules := map[string]*ast.Module{}
+	for name, m := range s.modules {
+		if of, judged := stageOf[m.Package.Path.String()]; !judged || of == stage {
+			modules[name] = m
+		}
+	}
+	c := newCompiler()
+	if c.Compile(modules); c.Failed() {
+		return nil, fmt.Errorf("compile rules about %s: %w", stage, c.Errors)
+	}
+	s.compilers[stage] = c
+	return c, nil
 }
 
 // Rules lists all rules by stage and id, those that Go applies to exceptions last.
@@ -82,15 +102,28 @@ type judge struct{ groups []*group }
 // group is a number of rules that are evaluated, and remembered, together.
 type group struct {
 	rules []*Rule
-	shape *shape
 	query rego.PreparedEvalQuery
+	// quiet is what decides whether the rules say anything. Most objects get no
+	// further; named also has what the messages show, and is nil when they show
+	// nothing else.
+	quiet, named *memo
+}
+
+// memo remembers what rules said about the values of a shape.
+type memo struct {
+	shape *shape
 
 	mu   sync.RWMutex
-	memo map[string][]hit
+	hits map[string][]hit
 	size int
 }
 
-// maxMemo bounds the bytes of keys that a group remembers. A full memory is
+func newMemo(s *shape) *memo {
+	s.seal()
+	return &memo{shape: s, hits: map[string][]hit{}}
+}
+
+// maxMemo bounds the bytes of keys that a memo remembers. A full memory is
 // dropped: what comes next resembles its neighbours, not what came long before.
 const maxMemo = 32 << 20
 
@@ -111,35 +144,47 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 	if j := s.judges[key]; j != nil {
 		return j, nil
 	}
+	compiler, err := s.compiled(stage)
+	if err != nil {
+		return nil, err
+	}
 	bySignature := map[string]*group{}
+	reads := map[*group][]*shape{}
 	j := &judge{}
 	for _, r := range s.rules {
 		if r.Stage != stage || !r.judges(kind) {
 			continue
 		}
-		sh := s.shapeOf(r)
+		sh := s.shapeOf(r, compiler)
 		sig := sh.signature()
 		if stage == StagePlan {
 			sig = "" // each plan is judged once, in one go
 		}
 		g := bySignature[sig]
 		if g == nil {
-			g = &group{shape: &shape{}, memo: map[string][]hit{}}
+			g = &group{}
 			bySignature[sig] = g
 			j.groups = append(j.groups, g)
 		}
 		g.rules = append(g.rules, r)
-		g.shape.merge(sh)
+		reads[g] = append(reads[g], sh)
 	}
 	for _, g := range j.groups {
-		g.shape.seal()
+		quiet, named := &shape{}, &shape{}
+		for _, sh := range reads[g] {
+			quiet.merge(sh)
+			named.merge(sh)
+		}
+		g.quiet = newMemo(quiet)
+		if named.reveal() {
+			g.named = newMemo(named)
+		}
 		var refs []*ast.Term
 		for _, r := range g.rules {
 			refs = append(refs, ast.RefTerm(ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(stage)), ast.StringTerm(string(r.name))))
 		}
-		var err error
 		g.query, err = rego.New(
-			rego.Compiler(s.compiler),
+			rego.Compiler(compiler),
 			rego.ParsedQuery(ast.NewBody(ast.Equality.Expr(ast.VarTerm("hits"), ast.ArrayTerm(refs...)))),
 		).PrepareForEval(ctx)
 		if err != nil {
@@ -151,10 +196,10 @@ func (s *Set) judgeFor(ctx context.Context, stage Stage, kind string) (*judge, e
 }
 
 // shapeOf returns what a rule reads; the caller holds s.mu.
-func (s *Set) shapeOf(r *Rule) *shape {
+func (s *Set) shapeOf(r *Rule, c *ast.Compiler) *shape {
 	if s.shapes[r.index] == nil {
 		pkg := ast.Ref{ast.DefaultRootDocument, ast.StringTerm("strata"), ast.StringTerm(string(r.Stage)), ast.StringTerm(string(r.name))}
-		s.shapes[r.index] = readsOf(s.compiler, s.compiler.GetRulesExact(pkg))
+		s.shapes[r.index] = readsOf(c, c.GetRulesExact(pkg), r.BuiltIn)
 	}
 	return s.shapes[r.index]
 }
@@ -185,37 +230,43 @@ func (s *Set) judge(ctx context.Context, stage Stage, kind string, doc document)
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 
 func (s *Set) judgeGroup(ctx context.Context, g *group, doc document, buf *[]byte) ([]hit, error) {
-	sh := g.shape
 	if s.forget {
-		sh = wholeShape
+		return g.ask(ctx, &memo{shape: wholeShape}, doc, buf)
 	}
-	b, err := doc.project((*buf)[:0], sh)
+	hits, err := g.ask(ctx, g.quiet, doc, buf)
+	if err != nil || len(hits) == 0 || g.named == nil {
+		return hits, err
+	}
+	return g.ask(ctx, g.named, doc, buf)
+}
+
+// ask answers from memory, or evaluates and remembers.
+func (g *group) ask(ctx context.Context, m *memo, doc document, buf *[]byte) ([]hit, error) {
+	b, err := doc.project((*buf)[:0], m.shape)
 	if err != nil {
 		return nil, err
 	}
 	*buf = b
-	if !s.forget {
-		g.mu.RLock()
-		hits, ok := g.memo[string(b)]
-		g.mu.RUnlock()
-		if ok {
-			return hits, nil
-		}
+	m.mu.RLock()
+	hits, ok := m.hits[string(b)]
+	m.mu.RUnlock()
+	if ok {
+		return hits, nil
 	}
 	input, err := ast.ValueFromReader(bytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("read policy input: %w", err)
 	}
-	hits, err := g.eval(ctx, input)
-	if err != nil || s.forget {
+	hits, err = g.eval(ctx, input)
+	if err != nil || m.hits == nil {
 		return hits, err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.size += len(b); g.size > maxMemo {
-		g.memo, g.size = map[string][]hit{}, len(b)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.size += len(b); m.size > maxMemo {
+		m.hits, m.size = map[string][]hit{}, len(b)
 	}
-	g.memo[string(b)] = hits
+	m.hits[string(b)] = hits
 	return hits, nil
 }
 

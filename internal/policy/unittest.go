@@ -64,11 +64,8 @@ func (r TestReport) Untested() []string {
 // the rules as they are written. A rule's tests are called test_<id>_deny... and
 // test_<id>_allow..., with '_' for '-' and in lower case.
 func (s *Set) Test(ctx context.Context) (TestReport, error) {
-	modules := map[string]*ast.Module{}
-	for name, m := range s.tests {
-		modules[name] = m.Copy()
-	}
-	if err := builtInTests(modules); err != nil {
+	modules, err := s.asWritten()
+	if err != nil {
 		return TestReport{}, err
 	}
 	results, err := tester.NewRunner().
@@ -119,26 +116,30 @@ func (s *Set) Test(ctx context.Context) (TestReport, error) {
 
 func testName(id string) string { return strings.ToLower(strings.ReplaceAll(id, "-", "_")) }
 
-// builtInTests adds the unit tests of the built-in rules, which Load leaves out:
-// judging needs none of them.
-func builtInTests(modules map[string]*ast.Module) error {
+// asWritten parses all rules and unit tests, built in and the user's, without
+// the attribution that judging needs.
+func (s *Set) asWritten() (map[string]*ast.Module, error) {
+	sources := slices.Clone(s.sources)
 	err := fs.WalkDir(policies.FS, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, "_test.rego") {
+		if err != nil || !strings.HasSuffix(name, ".rego") {
 			return err
 		}
 		data, err := policies.FS.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		mod, err := ast.ParseModuleWithOpts(builtInPrefix+name, string(data), ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities()})
-		if err != nil {
-			return err
-		}
-		modules[builtInPrefix+name] = mod
-		return nil
+		sources = append(sources, Source{File: builtInPrefix + name, Data: data})
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read the built-in policy tests: %w", err)
+		return nil, fmt.Errorf("read the built-in rules: %w", err)
 	}
-	return nil
+	modules := map[string]*ast.Module{}
+	for _, src := range sources {
+		m, err := parse(src)
+		if err != nil {
+			return nil, fmt.Errorf("parse %s: %w", src.File, err)
+		}
+		if m != nil {
+			modules[src.File] = m
+		}
+	}
+	return modules, nil
 }
