@@ -19,6 +19,7 @@ import (
 
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/suggest"
 )
 
 // Catalog is the set of all contracts of one repository. Its methods may be
@@ -99,13 +100,13 @@ func contractOf(set map[string]*entry, name string) (*model.Contract, bool) {
 }
 
 // ResourceTypes returns the names of all resource types, sorted.
-func (c *Catalog) ResourceTypes() []string { return sortedKeys(c.resources) }
+func (c *Catalog) ResourceTypes() []string { return model.SortedKeys(c.resources) }
 
 // PlatformTypes returns the names of all platform contracts, sorted.
-func (c *Catalog) PlatformTypes() []string { return sortedKeys(c.platform) }
+func (c *Catalog) PlatformTypes() []string { return model.SortedKeys(c.platform) }
 
 // Suggest returns the resource type that typ was probably meant to be, or "".
-func (c *Catalog) Suggest(typ string) string { return nearest(typ, c.ResourceTypes()) }
+func (c *Catalog) Suggest(typ string) string { return suggest.Nearest(typ, c.ResourceTypes()) }
 
 // Defaults returns the parameters of a resource type that have a default, by
 // name. It is nil when the type is unknown.
@@ -135,13 +136,4 @@ func (c *Catalog) ModuleFor(k *model.Contract, cloud string) (model.ModuleBindin
 		m.Source = path.Join(path.Dir(k.Source.File), m.Source)
 	}
 	return m, ok
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -23,7 +23,7 @@ func newCatalog(t testing.TB, own ...*model.Contract) *Catalog {
 func all(c *Catalog) []*model.Contract {
 	var out []*model.Contract
 	for _, set := range []map[string]*entry{c.resources, c.platform} {
-		for _, name := range sortedKeys(set) {
+		for _, name := range model.SortedKeys(set) {
 			out = append(out, set[name].contract)
 		}
 	}

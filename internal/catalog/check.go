@@ -11,6 +11,7 @@ import (
 
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/suggest"
 )
 
 // The rules by which own contracts are checked, as diagnostics name them.
@@ -46,7 +47,7 @@ func (c *Catalog) check(ds *diag.List, e *entry) {
 		d.Remedy = "Remove native and name a module under spec.modules."
 	}
 	checkSchema(ds, e)
-	for _, name := range sortedKeys(spec.Outputs) {
+	for _, name := range model.SortedKeys(spec.Outputs) {
 		at := diag.P("spec", "outputs", name)
 		if !ValidName(name) {
 			d := ds.Errorf(RuleOutput, file, at, "%q cannot be the name of an output", name)
@@ -62,7 +63,7 @@ func (c *Catalog) check(ds *diag.List, e *entry) {
 		d := ds.Errorf(RuleModule, file, diag.P("spec"), "nothing fulfils %s: it names no module", k.Metadata.Name)
 		d.Remedy = "Add spec.modules with a module for each cloud that should have the type."
 	}
-	for _, cloud := range sortedKeys(spec.Modules) {
+	for _, cloud := range model.SortedKeys(spec.Modules) {
 		c.checkModule(ds, k, cloud)
 	}
 }
@@ -117,7 +118,7 @@ func (c *Catalog) checkModule(ds *diag.List, k *model.Contract, cloud string) {
 		d := ds.Errorf(RuleModule, file, at.With("source"), "module source %q %s", m.Source, reason)
 		d.Remedy = "Put the module into this repository and name its folder relative to the contract, such as \"./aws\"."
 	}
-	for _, variable := range sortedKeys(m.Inputs) {
+	for _, variable := range model.SortedKeys(m.Inputs) {
 		at := at.With("inputs", variable)
 		if !ValidVariable(variable) {
 			ds.Errorf(RuleInput, file, at, "%q cannot be the name of a module variable", variable).OnKey = true
@@ -164,18 +165,18 @@ func (c *Catalog) badInput(source string) string {
 	var known []string
 	switch unit {
 	case "env":
-		known = sortedKeys(EnvFields)
+		known = model.SortedKeys(EnvFields)
 	case "unit":
-		known = sortedKeys(UnitFields)
+		known = model.SortedKeys(UnitFields)
 	default:
 		k, ok := c.Platform(unit)
 		if !ok {
-			return fmt.Sprintf("there is no platform contract %q", unit) + maybe(nearest(unit, append(c.PlatformTypes(), "env", "unit")))
+			return fmt.Sprintf("there is no platform contract %q", unit) + maybe(suggest.Nearest(unit, append(c.PlatformTypes(), "env", "unit")))
 		}
-		known = sortedKeys(k.Spec.Outputs)
+		known = model.SortedKeys(k.Spec.Outputs)
 	}
 	if !slices.Contains(known, field) {
-		return fmt.Sprintf("%s has no %q", unit, field) + maybe(nearest(field, known))
+		return fmt.Sprintf("%s has no %q", unit, field) + maybe(suggest.Nearest(field, known))
 	}
 	return ""
 }

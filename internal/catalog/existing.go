@@ -11,6 +11,7 @@ import (
 
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/suggest"
 )
 
 // kubeconfigOutput is the one output of the cluster contract that is enough by
@@ -23,7 +24,7 @@ const kubeconfigOutput = "kubeconfig"
 // the central secrets service, so it is text whatever its type.
 func (c *Catalog) ValidateExisting(k *model.Contract, existing map[string]any) []Problem {
 	name := k.Metadata.Name
-	known := sortedKeys(k.Spec.Outputs)
+	known := model.SortedKeys(k.Spec.Outputs)
 	var out []Problem
 	for key, v := range existing {
 		o, ok := k.Spec.Outputs[key]
@@ -32,7 +33,7 @@ func (c *Catalog) ValidateExisting(k *model.Contract, existing map[string]any) [
 			if len(known) == 0 {
 				msg += ", it has none"
 			}
-			out = append(out, Problem{Path: diag.P(key), Message: msg, Unknown: true, Suggestion: nearest(key, known)})
+			out = append(out, Problem{Path: diag.P(key), Message: msg, Unknown: true, Suggestion: suggest.Nearest(key, known)})
 			continue
 		}
 		typ := cty.String
@@ -62,7 +63,7 @@ func missingOutputs(k *model.Contract, existing map[string]any) []string {
 		return nil
 	}
 	var missing []string
-	for _, name := range sortedKeys(k.Spec.Outputs) {
+	for _, name := range model.SortedKeys(k.Spec.Outputs) {
 		if _, ok := existing[name]; !ok && !k.Spec.Outputs[name].Optional {
 			missing = append(missing, name)
 		}
@@ -148,7 +149,7 @@ func misfitMapping(v any, t cty.Type) (diag.Path, string) {
 	if !ok {
 		return nil, wrongType("a mapping", v)
 	}
-	for _, k := range sortedKeys(m) {
+	for _, k := range model.SortedKeys(m) {
 		var et cty.Type
 		switch {
 		case t.IsMapType():
@@ -163,7 +164,7 @@ func misfitMapping(v any, t cty.Type) (diag.Path, string) {
 		}
 	}
 	if t.IsObjectType() {
-		for _, k := range sortedKeys(t.AttributeTypes()) {
+		for _, k := range model.SortedKeys(t.AttributeTypes()) {
 			if _, ok := m[k]; !ok && !t.AttributeOptional(k) {
 				return nil, "needs " + k
 			}

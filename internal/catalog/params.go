@@ -49,7 +49,7 @@ func flatten(out *[]Param, root, s map[string]any, prefix string, depth int) {
 	props, _ := s["properties"].(map[string]any)
 	required, _ := s["required"].([]any)
 	isRequired := func(name string) bool { return slices.Contains(required, any(name)) }
-	names := sortedKeys(props)
+	names := model.SortedKeys(props)
 	slices.SortStableFunc(names, func(a, b string) int {
 		switch {
 		case isRequired(a) == isRequired(b):

@@ -8,12 +8,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"github.com/stratahq/strata/internal/diag"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/suggest"
 )
 
 // Problem is something wrong with parameters or with an existing block.
@@ -190,7 +190,7 @@ func (t *translator) alternatives(e *jsonschema.ValidationError) {
 func (t *translator) unknown(e *jsonschema.ValidationError, name string) {
 	path, _ := locate(t.value, e.InstanceLocation)
 	props, _ := lookup(t.schema, pointer(e.SchemaURL))["properties"].(map[string]any)
-	known := sortedKeys(props)
+	known := model.SortedKeys(props)
 	msg := fmt.Sprintf("%s has no parameter %q", t.typ, name)
 	if len(path) > 0 {
 		msg = fmt.Sprintf("%s of %s has no %q", path, t.typ, name)
@@ -198,7 +198,7 @@ func (t *translator) unknown(e *jsonschema.ValidationError, name string) {
 	if len(known) == 0 {
 		msg += ", it takes none"
 	}
-	t.out = append(t.out, Problem{Path: path.With(name), Message: msg, Unknown: true, Suggestion: nearest(name, known)})
+	t.out = append(t.out, Problem{Path: path.With(name), Message: msg, Unknown: true, Suggestion: suggest.Nearest(name, known)})
 }
 
 func (t *translator) subject(path diag.Path) string {
@@ -281,16 +281,4 @@ func lookup(root map[string]any, ptr string) map[string]any {
 	}
 	s, _ := v.(map[string]any)
 	return s
-}
-
-// nearest returns the candidate that s was probably meant to be: the closest
-// within a third of its length, or "" when none is close.
-func nearest(s string, candidates []string) string {
-	best, least := "", len(s)/3+2
-	for _, c := range candidates {
-		if d := levenshtein.Distance(strings.ToLower(s), strings.ToLower(c), nil); d < least {
-			best, least = c, d
-		}
-	}
-	return best
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/stratahq/strata/internal/suggest"
 )
 
 // say puts one validation error into words that follow the parameter's name,
@@ -27,7 +29,7 @@ func say(k jsonschema.ErrorKind, sub map[string]any, v any) (msg, suggestion str
 			words[i] = fmt.Sprint(w)
 		}
 		s, _ := v.(string)
-		return fmt.Sprintf("must be %s, not %s", orList(words), literal(v)), nearest(s, words)
+		return fmt.Sprintf("must be %s, not %s", orList(words), literal(v)), suggest.Nearest(s, words)
 	case *kind.Const:
 		return fmt.Sprintf("must be %s, not %s", literal(k.Want), literal(v)), ""
 	case *kind.Minimum:

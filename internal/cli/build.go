@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -88,7 +87,7 @@ Build refuses a description with errors. Policy findings do not stop it.`,
 			}
 		}
 		if out.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(map[string]any{"version": "1", "environments": all, "files": files})
+			return a.printJSON(map[string]any{"version": "1", "environments": all, "files": files})
 		}
 		return nil
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -118,10 +117,7 @@ With the YAML language server, put this on the first line of a file:
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		for _, k := range kinds {
 			if k.name == strings.ToLower(args[0]) {
-				enc := json.NewEncoder(a.stdout)
-				enc.SetIndent("", "  ")
-				enc.SetEscapeHTML(false)
-				return enc.Encode(schema.JSONSchema(k.typ, "urn:strata:schema:v1alpha1:"+k.name, k.title))
+				return a.printJSON(schema.JSONSchema(k.typ, "urn:strata:schema:v1alpha1:"+k.name, k.title))
 			}
 		}
 		if near := suggest.Nearest(args[0], names); near != "" {

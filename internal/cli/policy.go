@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,9 +75,7 @@ func (a *app) policyListCommand() *cobra.Command {
 		}
 		switch out.value {
 		case "json":
-			enc := json.NewEncoder(a.stdout)
-			enc.SetIndent("", "  ")
-			return enc.Encode(map[string]any{"version": 1, "rules": rules})
+			return a.printJSON(map[string]any{"version": 1, "rules": rules})
 		case "markdown":
 			fmt.Fprintf(a.stdout, "| rule | judges | layer | severity | what it asks for | controls |\n| --- | --- | --- | --- | --- | --- |\n")
 			for _, r := range rules {
@@ -138,9 +135,7 @@ test_<id>_deny... and test_<id>_allow..., with '_' for '-'.`,
 			return err
 		}
 		if out.value == "json" {
-			enc := json.NewEncoder(a.stdout)
-			enc.SetIndent("", "  ")
-			if err := enc.Encode(report); err != nil {
+			if err := a.printJSON(report); err != nil {
 				return err
 			}
 		} else {
@@ -255,9 +250,7 @@ func (a *app) evaluate(ctx context.Context, set *policy.Set, facts *policy.Envir
 func (a *app) showFindings(found []policy.Finding, format string) error {
 	report := view.Report{Findings: found}
 	if format == "json" {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(policy.NewReport(found)); err != nil {
+		if err := a.printJSON(policy.NewReport(found)); err != nil {
 			return err
 		}
 	} else {

@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -135,4 +136,12 @@ func (f *format) check() error {
 		}
 	}
 	return fmt.Errorf("unknown output format %q; known: %v", f.value, f.known)
+}
+
+// printJSON writes a document for machines to standard output.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 
@@ -21,7 +20,7 @@ func (a *app) versionCommand() *cobra.Command {
 			return err
 		}
 		if out.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(map[string]string{
+			return a.printJSON(map[string]string{
 				"version": a.version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 			})
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/stratahq/strata/internal/diag"
-	"github.com/stratahq/strata/internal/suggest"
 )
 
 var awsAccount = regexp.MustCompile(`^[0-9]{12}$`)
@@ -266,10 +265,7 @@ func peopleWord(n int) string {
 func (v *validator) unknownType(file string, at diag.Path, typ string) *diag.Diagnostic {
 	types := v.c.ResourceTypes()
 	d := v.unknown(RuleUnknownType, file, at, "resource type", typ, types)
-	d.Detail = "Known types: " + joinComma(types) + "."
-	if near := suggest.Nearest(typ, types); near == "" {
-		d.Remedy = "To add a type, write modules/" + typ + "/contract.yaml beside an OpenTofu module (strata explain contract shows its fields)."
-	}
+	d.Detail = "Known types: " + joinComma(types) + ". A type of your own is a contract.yaml beside an OpenTofu module, such as modules/" + typ + "/contract.yaml (strata explain contract)."
 	return d
 }
 
