@@ -54,6 +54,7 @@ func TestPlanFindings(t *testing.T) {
 		"prod/network module.files.aws_s3_bucket.this s3-public-access",
 		"prod/network module.files.aws_s3_bucket.this s3-versioning",
 		"prod/network module.net.aws_security_group.ssh sg-admin-ports",
+		"prod/network module.net.aws_security_group.ssh sg-open",
 		"prod/network module.net.aws_vpc.this vpc-flow-logs",
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {

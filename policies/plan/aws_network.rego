@@ -27,8 +27,14 @@ deny contains plan.at(rc, msg) if {
 #   controls: ["CIS AWS Foundations 5.3", "Strata: private by default"]
 deny contains plan.at(rc, msg) if {
 	some rc in plan.aws_ingress
-	not rc.from == rc.to
+	not web_port(rc)
 	msg := sprintf("ports %d to %d must not be open to the internet", [rc.from, rc.to])
+}
+
+# Port 0 stands for ICMP, which has none.
+web_port(rc) if {
+	rc.from == rc.to
+	rc.from in {0, 80, 443}
 }
 
 # METADATA

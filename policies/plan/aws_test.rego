@@ -277,6 +277,7 @@ test_sg_admin_ports_allow if {
 
 test_sg_open_deny if {
 	t.says(deny, "must not be open to the internet") with input as t.plan([t.change("aws_security_group", {"ingress": [{"from_port": 8000, "to_port": 9000, "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"], "ipv6_cidr_blocks": []}]}, {}, ["create"])])
+	t.says(deny, "must not be open to the internet") with input as t.plan([t.change("aws_security_group", {"ingress": [{"from_port": 5432, "to_port": 5432, "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"], "ipv6_cidr_blocks": []}]}, {}, ["create"])])
 }
 
 test_sg_open_allow if {

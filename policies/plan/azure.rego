@@ -126,15 +126,12 @@ deny contains plan.at(rc, msg) if {
 	some rc in plan.resources("azurerm_network_security_rule")
 	lower(plan.value(rc, ["direction"])) == "inbound"
 	lower(plan.value(rc, ["access"])) == "allow"
-	plan.value(rc, ["source_address_prefix"]) in plan.world
-	port := plan.value(rc, ["destination_port_range"])
-	opens_many(port)
+	some source in array.concat([plan.value(rc, ["source_address_prefix"])], plan.list(plan.value(rc, ["source_address_prefixes"])))
+	source in plan.world
+	some port in array.concat([plan.value(rc, ["destination_port_range"])], plan.list(plan.value(rc, ["destination_port_ranges"])))
+	not port in {null, "", "80", "443"}
 	msg := sprintf("port %s must not be open to the internet", [port])
 }
-
-opens_many(port) if port in {"*", "22", "3389"}
-
-opens_many(port) if contains(port, "-")
 
 # METADATA
 # title: Key vaults cannot be purged

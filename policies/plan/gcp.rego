@@ -184,10 +184,5 @@ opens_more(allow) if {
 
 opens_more(allow) if {
 	some port in allow.ports
-	contains(port, "-")
-}
-
-opens_more(allow) if {
-	some port in allow.ports
-	port in {"22", "3389"}
+	not port in {"80", "443"}
 }
