@@ -106,9 +106,9 @@ test_database_availability_allow if {
 	not t.says(deny, "must be highly available") with input as workload_in({"protected": false}, {"db": {"type": "postgres"}})
 }
 
-test_database_backups_deny if t.says(deny, "must keep backups") with input as workload({"db": {"type": "mysql", "params": {"backupRetentionDays": 0}}})
+test_database_backups_deny if t.says(deny, "must keep backups") with input as workload({"db": {"type": "mysql", "params": {"backupDays": 0}}})
 
-test_database_backups_allow if not t.says(deny, "must keep backups") with input as workload({"db": {"type": "mysql", "params": {"backupRetentionDays": 14}}})
+test_database_backups_allow if not t.says(deny, "must keep backups") with input as workload({"db": {"type": "mysql", "params": {"backupDays": 14}}})
 
 test_public_autoscaling_deny if t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route"}})
 

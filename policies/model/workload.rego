@@ -46,7 +46,7 @@ deny contains {"msg": sprintf("database %s must keep backups for at least 7 days
 	description.protected
 	some name, r in input.workload.resources
 	description.database(r)
-	r.params.backupRetentionDays < 7
+	r.params.backupDays < 7
 }
 
 # METADATA
