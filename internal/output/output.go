@@ -72,7 +72,7 @@ func Write(ctx context.Context, dir, cacheFile string, items []Item) (Report, er
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return Report{}, fmt.Errorf("write %s: %w", dir, err)
 	}
-	unlock, err := lock(ctx, filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".lock"))
+	unlock, err := lock(ctx, filepath.Dir(dir))
 	if err != nil {
 		return Report{}, err
 	}
@@ -251,10 +251,11 @@ func prepare(ctx context.Context, dir string, items []Item, old map[string]stat,
 	return p, nil
 }
 
-// lock waits until no other process writes the tree. The lock is the kernel's,
-// so it ends with the process that holds it.
-func lock(ctx context.Context, file string) (unlock func(), err error) {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o666)
+// lock waits until no other process writes a tree in parent. The lock is the
+// kernel's and on the folder itself, so it ends with the process that holds it
+// and leaves no file behind.
+func lock(ctx context.Context, parent string) (unlock func(), err error) {
+	f, err := os.Open(parent)
 	if err != nil {
 		return nil, fmt.Errorf("lock the output: %w", err)
 	}
@@ -262,7 +263,7 @@ func lock(ctx context.Context, file string) (unlock func(), err error) {
 		ok, err := tryLock(f)
 		if err != nil {
 			_ = f.Close()
-			return nil, fmt.Errorf("lock %s: %w", file, err)
+			return nil, fmt.Errorf("lock %s: %w", parent, err)
 		}
 		if ok {
 			return func() { _ = f.Close() }, nil
@@ -270,7 +271,7 @@ func lock(ctx context.Context, file string) (unlock func(), err error) {
 		select {
 		case <-ctx.Done():
 			_ = f.Close()
-			return nil, fmt.Errorf("another strata build is writing %s: %w", filepath.Dir(file), ctx.Err())
+			return nil, fmt.Errorf("another strata build is writing to %s: %w", parent, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
