@@ -84,10 +84,20 @@ func (a *app) policyListCommand() *cobra.Command {
 			return nil
 		}
 		w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "RULE\tJUDGES\tLAYER\tSEVERITY\tTITLE")
 		_, width := terminal(a.stdout)
+		// A narrow terminal gets what fits; a pipe gets everything.
+		narrow := isTerminal(a.stdout) && width < 140
+		if narrow {
+			fmt.Fprintln(w, "RULE\tSEVERITY\tTITLE")
+		} else {
+			fmt.Fprintln(w, "RULE\tJUDGES\tLAYER\tSEVERITY\tTITLE")
+		}
 		for _, r := range rules {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Stage, r.Layer, severity(r), cut(term.Clean(r.Title), width))
+			if narrow {
+				fmt.Fprintf(w, "%s\t%s\t%s\n", r.ID, r.Severity, cut(term.Clean(r.Title), width-44))
+				continue
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Stage, r.Layer, severity(r), term.Clean(r.Title))
 		}
 		return w.Flush()
 	}
@@ -101,11 +111,11 @@ func severity(r policy.Rule) string {
 	return string(r.Severity)
 }
 
-// cut shortens a title for a table on a narrow terminal.
-func cut(s string, width int) string {
-	most := max(24, width-80)
-	if r := []rune(s); width < 160 && len(r) > most+40 {
-		return string(r[:most+39]) + "…"
+// cut shortens a title to a number of columns, at least 20.
+func cut(s string, columns int) string {
+	columns = max(20, columns)
+	if r := []rune(s); len(r) > columns {
+		return string(r[:columns-1]) + "…"
 	}
 	return s
 }

@@ -96,9 +96,8 @@ releases/ and, optionally, modules/ and policies/.`,
 // terminal says how to print for people on w.
 func terminal(w io.Writer) (color bool, width int) {
 	width = 80
-	f, ok := w.(*os.File)
-	tty := ok && term.IsTerminal(int(f.Fd()))
-	if tty {
+	tty := isTerminal(w)
+	if f, ok := w.(*os.File); ok && tty {
 		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 0 {
 			width = cols
 		}
@@ -109,7 +108,12 @@ func terminal(w io.Writer) (color bool, width int) {
 	return tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb", min(width, 160)
 }
 
-// formats registers -o and checks its value when the command runs.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// formatFlag registers -o and checks its value when the command runs.
 type format struct {
 	value string
 	known []string
