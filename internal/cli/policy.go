@@ -94,7 +94,7 @@ func (a *app) policyListCommand() *cobra.Command {
 		}
 		for _, r := range rules {
 			if narrow {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", r.ID, r.Severity, cut(term.Clean(r.Title), width-44))
+				fmt.Fprintf(w, "%s\t%s\t%s\n", r.ID, r.Severity, cut(term.Clean(r.Title), width-49))
 				continue
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Stage, r.Layer, severity(r), term.Clean(r.Title))

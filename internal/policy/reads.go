@@ -1,7 +1,6 @@
 package policy
 
 import (
-
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
