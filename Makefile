@@ -13,7 +13,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 GODIRS   := $(wildcard cmd internal policies schemas modules engines)
 
-.PHONY: help build up test unit race lint fmt bench cover fuzz clean
+.PHONY: help build engines up test unit race lint fmt bench cover fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -21,6 +21,11 @@ help: ## this list
 build: ## bin/strata, with the version from git
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
+
+engines: bin/tofu ## bin/tofu, from the sources pinned in engines/opentofu (minutes, the first time)
+
+bin/tofu: engines/opentofu/go.mod engines/opentofu/go.sum
+	@engines/build.sh opentofu github.com/opentofu/opentofu/cmd/tofu bin/tofu '-X github.com/opentofu/opentofu/version.dev=no'
 
 up: build ## check the example and render its local environment
 	bin/strata -C examples/acme check

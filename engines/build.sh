@@ -7,10 +7,11 @@ name=$1 package=$2 output=$(realpath -m "$3") ldflags=${4:-}
 cd "$(dirname "$0")/$name"
 go=${GO:-go}
 
+# The same flags count what there is to build: others make other packages stale.
+flags=(-trimpath -buildvcs=false -ldflags "-s -w $ldflags" '-gcflags=all=-dwarf=false')
 echo "==> $name: looking what there is to build (the first time downloads its modules)"
-total=$($go list -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "$package" | grep -c . || true)
+total=$($go list "${flags[@]}" -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "$package" | grep -c . || true)
 start=$SECONDS
-flags=(-trimpath -buildvcs=false -v -ldflags "-s -w $ldflags" '-gcflags=all=-dwarf=false')
 progress() { # reads the names of built packages
 	local done=0 last=-10 pkg
 	while read -r pkg; do
@@ -27,6 +28,6 @@ progress() { # reads the names of built packages
 }
 mkdir -p "$(dirname "$output")"
 # The binary appears under its name only when it is whole.
-$go build "${flags[@]}" -o "$output.new" "$package" 2>&1 | progress
+$go build -v "${flags[@]}" -o "$output.new" "$package" 2>&1 | progress
 mv "$output.new" "$output"
 echo "==> $name: $output ($((SECONDS - start)) s)"
