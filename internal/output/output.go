@@ -201,7 +201,9 @@ func prepare(ctx context.Context, dir string, items []Item, old map[string]stat,
 		}
 		r := result{rendered: true}
 		for _, f := range files {
-			if !filepath.IsLocal(filepath.FromSlash(f.Path)) || kept(f.Path) {
+			// A path that is not in its shortest form would name a file in a second way,
+			// unseen by the comparison of paths below.
+			if f.Path == "." || !fs.ValidPath(f.Path) || kept(f.Path) {
 				return fmt.Errorf("%s renders to %q, which is no path within the tree", it.Key, f.Path)
 			}
 			r.paths = append(r.paths, f.Path)
