@@ -69,6 +69,7 @@ var Rules = []diag.RuleInfo{
 	{ID: model.RuleFileContent, Summary: "Files have one content and an absolute path"},
 	{ID: model.RuleBeforeCycle, Summary: "Containers do not wait for each other"},
 	{ID: model.RuleLimits, Summary: "Limits are not below requests"},
+	{ID: model.RuleNoRelease, Summary: "An environment in a cloud has a release"},
 	{ID: model.RuleInvalidDate, Summary: "Dates are days of the calendar"},
 	{ID: catalog.RuleDuplicate, Summary: "Contracts have a name of their own"},
 	{ID: catalog.RuleSchema, Summary: "A contract's parameters are a JSON Schema of an object"},

@@ -45,4 +45,5 @@ const (
 	RuleBeforeCycle      = "before-cycle"
 	RuleLimits           = "limits-below-requests"
 	RuleInvalidDate      = "invalid-date"
+	RuleNoRelease        = "no-release"
 )

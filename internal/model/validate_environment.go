@@ -49,6 +49,10 @@ func (v *validator) environment(e *Environment) {
 		v.state(e)
 	}
 	v.approvals(e)
+	if _, ok := v.r.Release(e.Metadata.Name); !ok && s.Cloud != CloudLocal && !v.r.Broken["Release/"+e.Metadata.Name] {
+		d := v.list.Warnf(RuleNoRelease, file, diag.P("metadata", "name"), "environment %q has no release, so no workload runs in it", e.Metadata.Name)
+		d.Remedy = "List workloads and their images in releases/" + e.Metadata.Name + ".yaml."
+	}
 	for _, typ := range SortedKeys(s.Resources) {
 		at := diag.P("spec", "resources", typ)
 		if _, ok := v.c.Resource(typ); !ok {
