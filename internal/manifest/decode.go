@@ -36,6 +36,12 @@ func decode(file string, src []byte, v any, l *diag.List) bool {
 		d := &decoder{file: file, list: &own}
 		d.value(root, reflect.ValueOf(v).Elem(), nil, nil)
 	}
+	if len(own) > 0 {
+		lines := linesOf(src)
+		for i := range own {
+			own[i].Range = within(lines, own[i].Range)
+		}
+	}
 	l.Add(own...)
 	return !own.HasErrors()
 }

@@ -13,22 +13,26 @@ import (
 // nil. Where a path leads to nothing, the nearest value above it is named: a
 // diagnostic about something missing points at what lacks it.
 func Locate(l diag.List, read func(file string) []byte) {
-	roots := map[string]*yaml.Node{}
+	type text struct {
+		root  *yaml.Node
+		lines []string
+	}
+	texts := map[string]text{}
 	for i := range l {
 		d := &l[i]
 		if d.File == "" || !d.Range.Start.IsZero() {
 			continue
 		}
-		root, ok := roots[d.File]
+		t, ok := texts[d.File]
 		if !ok {
 			var ignored diag.List
 			if src := read(d.File); src != nil {
-				root = parse(d.File, src, &ignored)
+				t = text{parse(d.File, src, &ignored), linesOf(src)}
 			}
-			roots[d.File] = root
+			texts[d.File] = t
 		}
-		if root != nil {
-			d.Range = find(root, d.Path, d.OnKey)
+		if t.root != nil {
+			d.Range = within(t.lines, find(t.root, d.Path, d.OnKey))
 		}
 	}
 }

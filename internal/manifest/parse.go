@@ -61,7 +61,7 @@ func parse(file string, src []byte, l *diag.List) *yaml.Node {
 			d.Range.Start = diag.Pos{Line: 1, Column: 1}
 			return nil
 		}
-		syntaxError(file, err, l)
+		syntaxError(file, src, err, l)
 		return nil
 	}
 	root := &doc
@@ -82,13 +82,13 @@ func parse(file string, src []byte, l *diag.List) *yaml.Node {
 		d.Range.Start = diag.Pos{Line: at.Line, Column: at.Column}
 		d.Remedy = "Put each document into a file of its own."
 	} else if !errors.Is(err, io.EOF) {
-		syntaxError(file, err, l)
+		syntaxError(file, src, err, l)
 		return nil
 	}
 	return root
 }
 
-func syntaxError(file string, err error, l *diag.List) {
+func syntaxError(file string, src []byte, err error, l *diag.List) {
 	var le *yaml.LoadError
 	if !errors.As(err, &le) {
 		d := l.Errorf(RuleSyntax, file, nil, "invalid YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
@@ -100,9 +100,18 @@ func syntaxError(file string, err error, l *diag.List) {
 		d.Detail = "This happened " + le.ContextMsg + "."
 	}
 	d.Range.Start = diag.Pos{Line: max(le.Mark.Line, 1), Column: max(le.Mark.Column, 1)}
+	if i := bytes.IndexFunc(src, forbidden); i >= 0 && le.Mark.Line == 0 {
+		d.Range.Start = posAt(src, i)
+	}
 	if strings.Contains(le.Message, "cannot start any token") {
 		d.Remedy = "YAML is indented with spaces, never with tabs; a value that starts with @, ` or % needs quotes."
 	}
+}
+
+// forbidden reports whether the parser refuses a character wherever it stands. It
+// does not say where.
+func forbidden(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff
 }
 
 func firstInvalidUTF8(b []byte) int {
@@ -121,12 +130,27 @@ func firstInvalidUTF8(b []byte) int {
 
 // posAt returns the place of byte offset i in src.
 func posAt(src []byte, i int) diag.Pos {
-	before := src[:i]
-	line := bytes.Count(before, []byte("\n")) + 1
-	if j := bytes.LastIndexByte(before, '\n'); j >= 0 {
-		before = before[j+1:]
+	before := linesOf(src[:i])
+	return diag.Pos{Line: len(before), Column: utf8.RuneCountInString(before[len(before)-1]) + 1}
+}
+
+// lineBreaks makes every line break that the parser counts a line feed.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+func linesOf(src []byte) []string {
+	return strings.Split(lineBreaks.Replace(string(bytes.TrimPrefix(src, []byte("\xef\xbb\xbf")))), "\n")
+}
+
+// within keeps a range inside its text: the parser sees a line after a last line
+// without an end, and the end of a scalar that is folded over several lines is not known.
+func within(lines []string, r diag.Range) diag.Range {
+	if last := len(lines); r.Start.Line > last {
+		return diag.Range{Start: diag.Pos{Line: last, Column: utf8.RuneCountInString(lines[last-1]) + 1}}
 	}
-	return diag.Pos{Line: line, Column: utf8.RuneCount(before) + 1}
+	if !r.End.IsZero() && r.End.Column > utf8.RuneCountInString(lines[r.End.Line-1])+1 {
+		r.End = diag.Pos{}
+	}
+	return r
 }
 
 // rangeOf returns where node n stands. Only plain and quoted scalars on one

@@ -1,0 +1,4 @@
+package manifest
+
+// Decode is decode, for tests from outside.
+var Decode = decode
