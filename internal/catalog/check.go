@@ -46,6 +46,11 @@ func (c *Catalog) check(ds *diag.List, e *entry) {
 		d := ds.Errorf(RuleNative, file, diag.P("spec", "native"), "only contracts that come with Strata can be native")
 		d.Remedy = "Remove native and name a module under spec.modules."
 	}
+	for i, port := range spec.Ports {
+		if port < 1 || port > 65535 {
+			ds.Errorf(RuleOutput, file, diag.P("spec", "ports", i), "port %d is not from 1 to 65535", port)
+		}
+	}
 	checkSchema(ds, e)
 	for _, name := range model.SortedKeys(spec.Outputs) {
 		at := diag.P("spec", "outputs", name)

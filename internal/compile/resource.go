@@ -10,12 +10,6 @@ import (
 	"github.com/stratahq/strata/internal/model"
 )
 
-// ports that resource types outside the cluster are served on.
-var ports = map[string][]int{
-	"postgres": {5432}, "mysql": {3306}, "redis": {6379},
-	"amqp": {5671, 5672}, "kafka-topic": {9092, 9094, 9096, 9098}, "s3": {443, 9000},
-}
-
 // resource resolves one resource of a workload: it adds the unit that fulfils
 // it, or what it means for the workload's objects.
 func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*model.Workload, name string) (*resolved, error) {
@@ -32,7 +26,7 @@ func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*mo
 	if con.Spec.Native {
 		return res, c.native(x, k, byName, res, params)
 	}
-	k.Needs = append(k.Needs, kube.Need{Resource: name, Type: eff.Type, Ports: ports[eff.Type]})
+	k.Needs = append(k.Needs, kube.Need{Resource: name, Type: eff.Type, Ports: con.Spec.Ports})
 	if eff.Existing != nil {
 		for out, v := range eff.Existing {
 			if con.Spec.Outputs[out].Secret() {

@@ -42,6 +42,7 @@ type ContractSpec struct {
 	Classes     []string                  `json:"classes,omitempty" doc:"Classes it knows; the first is the default. Empty means any class, \"default\" by default."`
 	Params      map[string]any            `json:"params,omitempty" doc:"JSON Schema (draft 2020-12) of an object: the parameters, with defaults, units and bounds."`
 	Outputs     map[string]ContractOutput `json:"outputs,omitempty" doc:"Outputs by name."`
+	Ports       []int                     `json:"ports,omitempty" doc:"TCP ports that the resource is served on. A workload that uses it may connect to them; all else stays closed."`
 	Modules     map[string]ModuleBinding  `json:"modules,omitempty" doc:"OpenTofu module that fulfils it, by cloud. None: Strata fulfils it with Kubernetes objects."`
 	// Native says that compile fulfils the type itself, with Kubernetes objects.
 	// Only built-in contracts can be native.
