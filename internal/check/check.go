@@ -5,11 +5,7 @@ package check
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"os"
-	"path/filepath"
 
 	"github.com/stratahq/strata/internal/catalog"
 	"github.com/stratahq/strata/internal/diag"
@@ -47,6 +43,7 @@ func Load(ctx context.Context, dir string) (*Result, error) {
 }
 
 func load(ctx context.Context, repo *manifest.Repo) (*Result, error) {
+	dropOtherCaches(repo.Dir())
 	m, list, err := repo.Load(ctx, CacheFile(repo.Dir(), "documents.gob"))
 	if err != nil {
 		return nil, err
@@ -67,19 +64,3 @@ func load(ctx context.Context, repo *manifest.Repo) (*Result, error) {
 
 // Close releases the repository's folder.
 func (r *Result) Close() error { return r.Repo.Close() }
-
-// CacheFile returns where Strata keeps a cache about the repository in dir: in
-// the user's own cache folder, never in the repository, so that nobody can
-// commit one and have it believed. It is "" where the user has no such folder.
-func CacheFile(dir, name string) string {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(abs))
-	return filepath.Join(base, "strata", filepath.Base(abs)+"-"+hex.EncodeToString(sum[:6]), name)
-}
