@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/stratahq/strata/internal/model"
@@ -15,7 +16,7 @@ import (
 
 // cacheFormat is part of the cache's header: raise it when a model type or the
 // decoder changes, so that what an older Strata decoded is not believed.
-const cacheFormat = "strata documents 1"
+const cacheFormat = "strata documents 2"
 
 // smallest number of documents for which a cache is worth its file.
 const cacheWorthwhile = 200
@@ -66,6 +67,43 @@ func recall(file string) *memory {
 		m.releases[rel.Source.File] = rel
 	}
 	return m
+}
+
+// gobKeeps reports whether a value comes out of a gob as it went in. A gob makes an
+// empty map or list and a pointer to an empty text nil, and has no null in a map.
+func gobKeeps(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Pointer:
+		e := v.Elem()
+		return v.IsNil() || (e.Kind() == reflect.Struct || !e.IsZero()) && gobKeeps(e)
+	case reflect.Interface:
+		return !v.IsNil() && gobKeeps(v.Elem())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if !gobKeeps(v.Field(i)) {
+				return false
+			}
+		}
+	case reflect.Map:
+		if v.Len() == 0 {
+			return v.IsNil()
+		}
+		for it := v.MapRange(); it.Next(); {
+			if !gobKeeps(it.Value()) {
+				return false
+			}
+		}
+	case reflect.Slice:
+		if v.Len() == 0 {
+			return v.IsNil()
+		}
+		for i := range v.Len() {
+			if !gobKeeps(v.Index(i)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // recalled returns what was remembered of a file with these bytes.

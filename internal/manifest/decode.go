@@ -19,6 +19,9 @@ import (
 // A real document has a few thousand; a "billion laughs" file has billions.
 const maxNodes = 200_000
 
+// maxDepth bounds how deep a document may be nested, also by an alias of itself.
+const maxDepth = 100
+
 // decoder walks a node tree into a Go value. It never stops at the first
 // mistake: what does not fit is reported and left at its zero value.
 type decoder struct {
@@ -56,9 +59,13 @@ func (d *decoder) errorf(n *yaml.Node, rule string, path diag.Path, format strin
 // expands to too many nodes.
 func (d *decoder) enter(n *yaml.Node, path diag.Path) *yaml.Node {
 	d.nodes++
-	if d.nodes > maxNodes || len(path) > 100 {
+	if d.nodes > maxNodes || len(path) > maxDepth {
 		if !d.bomb {
 			d.bomb = true
+			if len(path) > maxDepth {
+				d.errorf(n, RuleAliasBomb, path, "the document is nested more than %d levels deep", maxDepth)
+				return nil
+			}
 			e := d.errorf(n, RuleAliasBomb, path, "the document expands to more than %d values", maxNodes)
 			e.Detail = "Aliases (*name) that repeat each other grow without bound when they are expanded; such a file is refused."
 			e.Remedy = "Write the repeated parts out, or split the file."
@@ -428,7 +435,15 @@ func (d *decoder) any(n *yaml.Node, path diag.Path) any {
 	return n.Value
 }
 
+// integerOf reads a whole number. As in JSON Schema, 80.0 is one.
 func integerOf(n *yaml.Node) (int64, bool) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!float" {
+		var x float64
+		if err := n.Decode(&x); err != nil || x != math.Trunc(x) || math.Abs(x) > 1<<53 {
+			return 0, false
+		}
+		return int64(x), true
+	}
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" {
 		return 0, false
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -193,7 +194,7 @@ func (r *Repo) Load(ctx context.Context, cacheFile string) (*model.Repository, d
 		list.Add(l...)
 	}
 	firstWork := 1 + len(envDocs)
-	_ = known.save(cacheFile, clean(works, lists[firstWork:]), clean(rels, lists[firstWork+len(works):]))
+	_ = known.save(cacheFile, clean(works, workDocs, lists[firstWork:], known.workloads), clean(rels, relDocs, lists[firstWork+len(works):], known.releases))
 	m.Environments = present(envs, func(i int) { m.Broken["Environment/"+stem(envDocs[i].file)] = true })
 	m.Workloads = present(works, func(i int) { m.Broken["Workload/"+path.Base(path.Dir(workDocs[i].file))] = true })
 	m.Releases = present(rels, func(i int) { m.Broken["Release/"+stem(relDocs[i].file)] = true })
@@ -228,11 +229,12 @@ func documents[T any](files []string, m *memory, docs map[string]*T, src func(*T
 	return slots, tasks
 }
 
-// clean returns the documents that decoded without a diagnostic.
-func clean[T any](slots []*T, lists []diag.List) []*T {
+// clean returns the documents that decoded without a diagnostic and that the cache
+// can hold as they are. Those that came from it need no second look.
+func clean[T any](slots []*T, docs []doc, lists []diag.List, known map[string]*T) []*T {
 	var out []*T
 	for i, v := range slots {
-		if v != nil && len(lists[i]) == 0 {
+		if v != nil && len(lists[i]) == 0 && (known[docs[i].file] == v || gobKeeps(reflect.ValueOf(v))) {
 			out = append(out, v)
 		}
 	}
