@@ -153,7 +153,8 @@ func FuzzValidateParams(f *testing.F) {
 		}
 		typ := types[int(uint(n)%uint(len(types)))]
 		for _, p := range c.ValidateParams(typ, params) {
-			if p.Message == "" || strings.Contains(p.Message, "%!") {
+			// "%!" is what fmt writes for a wrong verb, unless the input has it.
+			if p.Message == "" || strings.Contains(p.Message, "%!") && !strings.Contains(text, "%") {
 				t.Errorf("%s %s: %+v", typ, text, p)
 			}
 		}
