@@ -25,8 +25,10 @@ type validator struct {
 }
 
 // Validate checks what must hold across the repository's documents. It returns
-// diagnostics that name files and paths; places are filled in by the caller.
+// diagnostics that name files and paths; places are filled in by the caller. In
+// what order the documents stand makes no difference.
 func (r *Repository) Validate(c Contracts) diag.List {
+	r = r.byFile()
 	v := &validator{r: r, c: c, workloads: r.WorkloadsByName(), conflicts: map[string]bool{}, envs: r.EnvironmentNames()}
 	v.wnames = SortedKeys(v.workloads)
 	if r.Platform != nil {
@@ -51,6 +53,16 @@ func (r *Repository) Validate(c Contracts) diag.List {
 	}
 	v.exceptions()
 	return v.list
+}
+
+// byFile returns r with its documents in the order of their files: of two that are
+// in conflict the later file is the one that is reported.
+func (r *Repository) byFile() *Repository {
+	out := *r
+	out.Environments = slices.SortedStableFunc(slices.Values(r.Environments), func(a, b *Environment) int { return strings.Compare(a.Source.File, b.Source.File) })
+	out.Workloads = slices.SortedStableFunc(slices.Values(r.Workloads), func(a, b *Workload) int { return strings.Compare(a.Source.File, b.Source.File) })
+	out.Releases = slices.SortedStableFunc(slices.Values(r.Releases), func(a, b *Release) int { return strings.Compare(a.Source.File, b.Source.File) })
+	return &out
 }
 
 func (v *validator) err(rule, file string, path diag.Path, format string, args ...any) *diag.Diagnostic {
