@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Severity says how bad a diagnostic is. Only errors stop a command.
@@ -71,7 +72,7 @@ func (p Path) String() string {
 		case int:
 			b.WriteString("[" + strconv.Itoa(v) + "]")
 		case string:
-			if strings.ContainsAny(v, ".[]\" ") || v == "" {
+			if strings.ContainsAny(v, ".[]\" ") || v == "" || strings.ContainsFunc(v, notPrintable) {
 				b.WriteString("[" + strconv.Quote(v) + "]")
 				continue
 			}
@@ -85,6 +86,9 @@ func (p Path) String() string {
 	}
 	return b.String()
 }
+
+// notPrintable finds what would break the line that a path is printed on.
+func notPrintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // Diagnostic is one statement about the user's text.
 type Diagnostic struct {

@@ -38,7 +38,7 @@ func describe(n *yaml.Node) string {
 	case "!!str", "!!timestamp":
 		return "the text " + strconv.Quote(shorten(n.Value))
 	}
-	return "a value tagged " + n.ShortTag()
+	return "a value tagged " + strconv.Quote(shorten(n.ShortTag()))
 }
 
 func shorten(s string) string {
