@@ -10,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/template"
+
+	"go.yaml.in/yaml/v4"
 
 	"github.com/stratahq/strata/internal/schema"
 )
@@ -66,10 +69,21 @@ func check(what, value, pattern string) error {
 	return nil
 }
 
+// text writes a name so that YAML reads it as text: 007 and null are names too.
+func text(name string) string {
+	var v any
+	if err := yaml.Unmarshal([]byte(name), &v); err == nil {
+		if s, ok := v.(string); ok && s == name {
+			return name
+		}
+	}
+	return strconv.Quote(name)
+}
+
 // write renders every file before it writes the first, and refuses when one
 // exists already.
 func write(dir string, files map[string]string, data any) ([]string, error) {
-	set, err := template.ParseFS(templates, "templates/*.tmpl")
+	set, err := template.New("").Funcs(template.FuncMap{"text": text}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
 	}
