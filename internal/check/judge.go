@@ -64,7 +64,25 @@ func (r *Result) Judge(ctx context.Context, today time.Time, envs ...string) (Ju
 	}
 	scope := policy.Scope{Stages: []policy.Stage{policy.StageModel, policy.StageObjects}, Environments: envs}
 	out.Findings = unique(r.Policy.Except(out.Findings, r.Model.Exceptions, scope, today.Format(time.DateOnly)))
+	r.locate(out.Findings)
 	return out, nil
+}
+
+// locate fills in the lines of findings that say which value of a file they
+// are about.
+func (r *Result) locate(fs []policy.Finding) {
+	var list diag.List
+	var which []int
+	for i, f := range fs {
+		if f.File != "" && f.Line == 0 && f.Path != "" {
+			list.Add(f.Diagnostic())
+			which = append(which, i)
+		}
+	}
+	manifest.Locate(list, r.Repo.Read)
+	for j, i := range which {
+		fs[i].Line = list[j].Range.Start.Line
+	}
 }
 
 // RuleInexpressible is about a workload that is valid Score but that Kubernetes
