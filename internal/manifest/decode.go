@@ -22,6 +22,10 @@ const maxNodes = 200_000
 // maxDepth bounds how deep a document may be nested, also by an alias of itself.
 const maxDepth = 100
 
+// maxMistakes bounds how many mistakes of one file are reported. Nobody reads
+// more, and a hostile file must not make a report of gigabytes.
+const maxMistakes = 200
+
 // decoder walks a node tree into a Go value. It never stops at the first
 // mistake: what does not fit is reported and left at its zero value.
 type decoder struct {
@@ -29,6 +33,7 @@ type decoder struct {
 	list  *diag.List
 	nodes int
 	bomb  bool
+	more  int // mistakes beyond maxMistakes
 }
 
 // decode reads the document in src into v, a pointer to a model type, and
@@ -38,6 +43,9 @@ func decode(file string, src []byte, v any, l *diag.List) bool {
 	if root := parse(file, src, &own); root != nil {
 		d := &decoder{file: file, list: &own}
 		d.value(root, reflect.ValueOf(v).Elem(), nil, nil)
+		if d.more > 0 {
+			own.Errorf(RuleSyntax, file, nil, "%d more mistakes in this file are left out", d.more)
+		}
 	}
 	if len(own) > 0 {
 		lines := linesOf(src)
@@ -50,6 +58,10 @@ func decode(file string, src []byte, v any, l *diag.List) bool {
 }
 
 func (d *decoder) errorf(n *yaml.Node, rule string, path diag.Path, format string, args ...any) *diag.Diagnostic {
+	if len(*d.list) >= maxMistakes {
+		d.more++
+		return &diag.Diagnostic{} // the caller may fill it in; nobody reads it
+	}
 	e := d.list.Errorf(rule, d.file, path, format, args...)
 	e.Range = rangeOf(n)
 	return e

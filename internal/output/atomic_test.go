@@ -73,7 +73,7 @@ func startChild(t *testing.T, p place, pair string, times int, first string) (*e
 // pairs are two trees each, which differ in ways that are installed differently.
 var pairs = func() map[string][2]tree {
 	wide := [2]tree{{}, {}}
-	for i := range 60 {
+	for i := range 40 {
 		same := fmt.Sprintf("stacks/unit%d/main.tf.json", i)
 		wide[0][same], wide[1][same] = strings.Repeat("same", i), strings.Repeat("same", i)
 		// Of one size, so that content alone tells them apart.
@@ -84,9 +84,9 @@ var pairs = func() map[string][2]tree {
 	}
 	wide[0]["swap"], wide[1]["swap/file"] = "file", "folder"
 	folder := [2]tree{maps.Clone(wide[0]), maps.Clone(wide[0])}
-	for i := range 30 {
+	for i := range 20 {
 		folder[1][fmt.Sprintf("objects/%d.yaml", i)] = strings.Repeat("B", 10*i+1)
-		delete(folder[1], fmt.Sprintf("objects/%d.yaml", i+30))
+		delete(folder[1], fmt.Sprintf("objects/%d.yaml", i+20))
 	}
 	file := [2]tree{maps.Clone(wide[0]), maps.Clone(wide[0])}
 	file[0]["objects/7.yaml"] = strings.Repeat("A", 1<<20)
@@ -106,7 +106,7 @@ func TestKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)
 			p.write(t, pair[1])
-			for kill := range 25 {
+			for kill := range 20 {
 				start := time.Now()
 				p.write(t, pair[0])
 				if kill%2 == 0 {

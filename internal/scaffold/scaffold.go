@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -87,10 +88,19 @@ func write(dir string, files map[string]string, data any) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
 	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	// Through the root no symbolic link of the repository leads out of it.
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
 	content := map[string]string{}
 	var names []string
 	for name, tmpl := range files {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+		if _, err := root.Lstat(name); err == nil {
 			return nil, fmt.Errorf("%s exists already; nothing was written", filepath.Join(dir, name))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
@@ -104,11 +114,10 @@ func write(dir string, files map[string]string, data any) ([]string, error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		if err := root.MkdirAll(path.Dir(name), 0o777); err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 		if err != nil {
 			return nil, err
 		}
