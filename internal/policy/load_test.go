@@ -124,6 +124,7 @@ func TestModelFindings(t *testing.T) {
 	in := benchModel(1)
 	prod := in.Environments[2]
 	prod.Environment.Spec.Approvals = nil
+	in.Platform.Spec.People = map[string]model.Person{"one@acme.example": {}}
 	prod.Environment.Source.File = "environments/prod.yaml"
 	// The environment's override decides, not the workload's own resources.
 	prod.Workloads[0].Resources = map[string]model.Resource{"db": {Type: "postgres"}}

@@ -36,14 +36,14 @@ catch_all(group) if lower(group) in {"*", "all", "all-users", "authenticated", "
 
 # METADATA
 # title: Two people can approve
-# description: When only one person may sign approvals, an absent person stops every release and an author approves alone.
+# description: When only one person may sign approvals, an absent person stops every release and an author approves alone. Without anybody there are no approvals to give yet.
 # custom:
 #   id: approvers
 #   severity: low
 #   layer: security
 #   controls: ["SOC 2 CC8.1"]
 #   kinds: [Platform]
-warn contains {"msg": "list at least two people who may sign approvals", "path": ["spec", "people"]} if count(approvers) < 2
+warn contains {"msg": "list at least two people who may sign approvals", "path": ["spec", "people"]} if count(approvers) == 1
 
 approvers := {name | some name, _ in input.platform.spec.people}
 
