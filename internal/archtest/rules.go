@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "internal/deps", "schemas", "modules", "policies", "images"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images"},
 		{"internal/diag", "internal/output"},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
@@ -26,7 +26,7 @@ var Repository = Rules{
 		"internal/addr":     {},
 		"internal/diag":     {"internal/term"},
 		"internal/schema":   {"internal/addr", "internal/diag"},
-		"internal/model":    {"internal/addr", "internal/diag", "internal/suggest"},
+		"internal/model":    {"internal/addr", "internal/diag", "internal/par", "internal/suggest"},
 		"internal/plan":     {"internal/addr", "internal/diag", "internal/model"},
 		"internal/archtest": {},
 		"cmd/strata":        {"internal/cli"},

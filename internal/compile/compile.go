@@ -7,6 +7,7 @@
 package compile
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 	"github.com/stratahq/strata/internal/compile/stack"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/par"
 )
 
 // Format is the version of what units render to. It is part of every digest:
@@ -76,10 +78,10 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 	if err := c.workloadUnits(); err != nil {
 		return nil, err
 	}
-	for i := range c.units {
-		if err := c.digest(&c.units[i]); err != nil {
-			return nil, err
-		}
+	// Digests of different units have nothing to do with each other.
+	err = par.Each(context.Background(), len(c.units), func(i int) error { return c.digest(&c.units[i]) })
+	if err != nil {
+		return nil, err
 	}
 	if c.Graph, err = graph.New(env, c.units); err != nil {
 		return nil, fmt.Errorf("compile %s: %w", env, err)

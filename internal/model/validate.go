@@ -1,6 +1,7 @@
 package model
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stratahq/strata/internal/diag"
+	"github.com/stratahq/strata/internal/par"
 	"github.com/stratahq/strata/internal/suggest"
 )
 
@@ -42,9 +44,7 @@ func (r *Repository) Validate(c Contracts) diag.List {
 	v.accounts()
 	v.networks()
 	v.promotions()
-	for _, w := range r.Workloads {
-		v.workload(w)
-	}
+	v.eachWorkload()
 	for _, rel := range r.Releases {
 		v.release(rel)
 	}
@@ -53,6 +53,24 @@ func (r *Repository) Validate(c Contracts) diag.List {
 	}
 	v.exceptions()
 	return v.list
+}
+
+// eachWorkload checks the workloads by themselves, on all cores: what is said
+// about one does not depend on the others' diagnostics, and the indexes are
+// only read.
+func (v *validator) eachWorkload() {
+	lists := make([]diag.List, len(v.r.Workloads))
+	// The context never ends and the function never fails.
+	_ = par.Each(context.Background(), len(lists), func(i int) error {
+		one := *v
+		one.list = nil
+		one.workload(v.r.Workloads[i])
+		lists[i] = one.list
+		return nil
+	})
+	for _, l := range lists {
+		v.list.Add(l...)
+	}
 }
 
 // byFile returns r with its documents in the order of their files: of two that are
