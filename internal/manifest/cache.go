@@ -120,7 +120,10 @@ func recalled[T any](m *memory, docs map[string]*T, file string, src []byte, dig
 // saves work, so the caller need not care about its error.
 func (m *memory) save(file string, works []*model.Workload, rels []*model.Release) error {
 	want, had := len(works)+len(rels), len(m.workloads)+len(m.releases)
-	if file == "" || want < cacheWorthwhile || int(m.hits.Load()) == want && had == want {
+	// What is not in the cache is decoded again, which is cheaper than writing
+	// the whole cache anew as long as it is one document in a thousand.
+	hits := int(m.hits.Load())
+	if file == "" || want < cacheWorthwhile || (want-hits)+(had-hits) <= want/1000 {
 		return nil
 	}
 	var b bytes.Buffer

@@ -100,7 +100,9 @@ func Write(ctx context.Context, dir, cacheFile string, items []Item) (Report, er
 			return Report{}, err
 		}
 	}
-	if plan.report.Changed() || plan.report.Rendered > 0 || memory.stale(items) {
+	// An item that the cache does not know is rendered again and compared, which is
+	// cheaper than writing the whole cache anew as long as it is one in a thousand.
+	if plan.report.Rendered > len(items)/1000 || memory.stale(items) {
 		// The cache only saves work, so failing to write it is not an error of the
 		// build, but the next one will be slower.
 		_ = plan.saveCache(cacheFile, dir)
