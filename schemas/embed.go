@@ -3,10 +3,17 @@
 // generates, and no code that reads them.
 package schemas
 
-import _ "embed"
+import "embed"
 
 // ScoreV1B1 is the JSON Schema of the Score specification, version v1b1, without
 // its descriptions. Tests hold Strata's own schema against it.
 //
 //go:embed score/score-v1b1.schema.json
 var ScoreV1B1 []byte
+
+// Providers holds, for each cloud, the trimmed schema of its provider (schema.json,
+// written by `strata schema pull`) and the hand-written facts that no schema says
+// (facts/*.yaml).
+//
+//go:embed aws
+var Providers embed.FS

@@ -125,5 +125,6 @@ With the YAML language server, put this on the first line of a file:
 		}
 		return fmt.Errorf("there is no kind %q; kinds: %s", args[0], strings.Join(names, ", "))
 	}
+	cmd.AddCommand(a.schemaPullCommand())
 	return cmd
 }

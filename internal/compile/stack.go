@@ -49,6 +49,44 @@ func (c *Compiled) rootContext(u graph.Unit) stack.Context {
 	return s
 }
 
+// RootOptions say how the root that is run differs from the one that is kept.
+type RootOptions struct {
+	// Unknown names the variables that have no value yet; see
+	// stack.RenderProvisional.
+	Unknown []string
+	// StateFile is an absolute path: state is kept there instead of where the
+	// environment says.
+	StateFile string
+}
+
+// Root renders the OpenTofu root of a unit as it is run. It is safe to call
+// concurrently.
+func (c *Compiled) Root(u graph.Unit, o RootOptions) ([]byte, error) {
+	s := c.rootContext(u)
+	if o.StateFile != "" {
+		s.State = &model.State{Backend: "local"}
+		s.StatePath = func(addr.Unit) string { return o.StateFile }
+	}
+	return stack.RenderProvisional(s, u, o.Unknown)
+}
+
+// Variables returns the variables of a tofu unit's root, sorted by name.
+func (c *Compiled) Variables(u graph.Unit) []stack.Variable { return stack.Variables(c.stack, u) }
+
+// Environment returns the environment that was compiled.
+func (c *Compiled) Environment() *model.Environment { return c.env }
+
+// Modules lists the modules that the environment's units call, sorted.
+func (c *Compiled) Modules() []string {
+	used := map[string]bool{}
+	for _, u := range c.Graph.Units {
+		if u.Kind == graph.Tofu && !u.Existing {
+			used[u.Module] = true
+		}
+	}
+	return model.SortedKeys(used)
+}
+
 // ModulePath returns where a module lies in a rendered environment.
 func ModulePath(module string) string {
 	if name, ok := strings.CutPrefix(module, catalog.BuiltinPrefix); ok {

@@ -75,6 +75,9 @@ type Unit struct {
 	Workload string    `json:"workload,omitempty"`
 	Team     string    `json:"team,omitempty"`
 	Status   Status    `json:"status"`
+	// Destroy says that the unit itself goes: everything in it is deleted, and
+	// nothing of it stays on record.
+	Destroy bool `json:"destroy,omitempty"`
 	// Digest covers what the unit is rendered from, its module included.
 	Digest string `json:"digest,omitempty"`
 	// Inputs covers the values that flow in from other units; those that are

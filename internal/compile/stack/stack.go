@@ -103,6 +103,7 @@ type scope struct {
 	Context
 	unit      graph.Unit
 	variables map[graph.Ref]string // name of the variable of each reference
+	unknown   map[string]bool      // variables that have no value yet
 }
 
 // tags returns the default tags of the unit, unescaped. Strata's own win: they
@@ -146,12 +147,27 @@ func (s *scope) role() string {
 	return escape(s.Role)
 }
 
-func (s *scope) variable(r graph.Ref) string { return "${var." + s.variables[r] + "}" }
+func (s *scope) variable(r graph.Ref) string {
+	name := s.variables[r]
+	if s.unknown[name] {
+		return "${" + UnknownResource + ".output." + name + "}"
+	}
+	return "${var." + name + "}"
+}
 
 // Render returns the main.tf.json of a tofu unit. Its keys are sorted, it is
 // indented by two spaces and ends in a newline.
-func Render(c Context, u graph.Unit) ([]byte, error) {
-	doc, err := render(c, u)
+func Render(c Context, u graph.Unit) ([]byte, error) { return RenderProvisional(c, u, nil) }
+
+// RenderProvisional is Render for a unit some of whose variables have no value
+// yet: those named in unknown are unknown to OpenTofu too. Such a root is for
+// planning only; what it plans is never applied.
+func RenderProvisional(c Context, u graph.Unit, unknown []string) ([]byte, error) {
+	set := make(map[string]bool, len(unknown))
+	for _, name := range unknown {
+		set[name] = true
+	}
+	doc, err := render(c, u, set)
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", u.Addr, err)
 	}
@@ -165,7 +181,7 @@ func Render(c Context, u graph.Unit) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func render(c Context, u graph.Unit) (object, error) {
+func render(c Context, u graph.Unit, unknown map[string]bool) (object, error) {
 	cl, ok := clouds[c.Cloud]
 	switch {
 	case !ok:
@@ -177,7 +193,7 @@ func render(c Context, u graph.Unit) (object, error) {
 	case u.Module == "":
 		return nil, errors.New("it names no module")
 	}
-	s := &scope{Context: c, unit: u, variables: map[graph.Ref]string{}}
+	s := &scope{Context: c, unit: u, variables: map[graph.Ref]string{}, unknown: unknown}
 	if c.Cloud != model.CloudLocal && !s.isAccount() && c.AccountID == "" && c.AccountRef == nil {
 		return nil, errors.New("there is no account to pin its provider to")
 	}
@@ -230,6 +246,9 @@ func render(c Context, u graph.Unit) (object, error) {
 	}
 	if len(outputs) > 0 {
 		doc["output"] = outputs
+	}
+	if err := s.unknowns(doc); err != nil {
+		return nil, err
 	}
 	return doc, nil
 }

@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/provider/mirror"
+	"github.com/stratahq/strata/internal/provider/standin"
+	"github.com/stratahq/strata/internal/runner/tofu"
+	"github.com/stratahq/strata/schemas"
+)
+
+// providerCommand is what OpenTofu runs: nobody types it.
+func (a *app) providerCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "provider", Hidden: true, Short: "Serve an OpenTofu provider"}
+	var o struct {
+		standIn, schema, cloud, account, region string
+		fixtures, faults                        []string
+	}
+	serve := &cobra.Command{
+		Use:   "serve",
+		Short: "Speak OpenTofu's plugin protocol on standard output",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			opt := standin.Options{Cloud: o.cloud, Account: o.account, Region: o.region}
+			var err error
+			if opt.Schema, opt.Facts, err = carried(o.standIn, o.schema); err != nil {
+				return err
+			}
+			for _, file := range o.fixtures {
+				b, err := os.ReadFile(file)
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				list, err := standin.DecodeFixtures(b)
+				if err != nil {
+					return fmt.Errorf("%s: %w", file, err)
+				}
+				opt.Fixtures = append(opt.Fixtures, list...)
+			}
+			for _, text := range o.faults {
+				f, err := standin.ParseFault(text)
+				if err != nil {
+					return err
+				}
+				opt.Faults = append(opt.Faults, f)
+			}
+			go dieWithParent()
+			return standin.New(opt).Serve()
+		},
+	}
+	f := serve.Flags()
+	f.StringVar(&o.standIn, "stand-in", "", "cloud whose provider to stand in for")
+	f.StringVar(&o.schema, "schema", "", "compact schema (default: the carried one)")
+	f.StringVar(&o.cloud, "cloud", "", "folder that plays the cloud")
+	f.StringVar(&o.account, "account", "", "account that the credentials are of")
+	f.StringVar(&o.region, "region", "", "region where the configuration names none")
+	f.StringArrayVar(&o.fixtures, "fixtures", nil, "files with answers of data sources")
+	f.StringArrayVar(&o.faults, "fault", nil, "what goes wrong: type=T,op=O,nth=N,do=crash|lose|hang|sleep:D|error:TEXT")
+	cmd.AddCommand(serve)
+	return cmd
+}
+
+// dieWithParent ends this process when the OpenTofu that started it is gone: a
+// provider is of no use to anybody else, and one that stays would hold on to files.
+func dieWithParent() {
+	parent := os.Getppid()
+	for {
+		time.Sleep(200 * time.Millisecond)
+		if os.Getppid() != parent {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		}
+	}
+}
+
+// carried returns the schema and the facts of a cloud's provider. file takes the
+// place of the carried schema.
+func carried(cloud, file string) (*standin.Schema, standin.Facts, error) {
+	var data []byte
+	var err error
+	if file != "" {
+		data, err = os.ReadFile(file)
+	} else {
+		data, err = schemas.Providers.ReadFile(cloud + "/schema.json")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("there is no schema for stand-ins of %q: %w", cloud, err)
+	}
+	schema, err := standin.Decode(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	facts, err := factsOf(cloud)
+	if err != nil {
+		return nil, nil, err
+	}
+	return schema, facts, schema.Complete(facts)
+}
+
+func factsOf(cloud string) (standin.Facts, error) {
+	facts := standin.Facts{}
+	files, err := fs.Glob(schemas.Providers, cloud+"/facts/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		b, err := schemas.Providers.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		more, err := standin.DecodeFacts(b)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		if err := facts.Merge(more); err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+	}
+	return facts, nil
+}
+
+// providers lays out the providers that this program serves and returns OpenTofu's
+// CLI configuration.
+func (a *app) providers(s *session, f *engineFlags) ([]byte, error) {
+	cache := ""
+	if dir, err := os.UserCacheDir(); err == nil {
+		cache = filepath.Join(dir, "strata", "plugins")
+		if err := os.MkdirAll(cache, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if !f.offline {
+		return mirror.CLIConfig(s.work.mirror(), nil, cache, true), nil
+	}
+	cloud := s.target.Compiled.Environment().Spec.Cloud
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	schema, _, err := carried(cloud, a.ownSchema(cloud))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(s.work.cloud(), 0o700); err != nil {
+		return nil, err
+	}
+	command := []string{self, "provider", "serve", "--stand-in", cloud, "--cloud", s.work.cloud()}
+	if own := a.ownSchema(cloud); own != "" {
+		command = append(command, "--schema", own)
+	}
+	for _, dir := range s.work.moduleFolders(s.target.Compiled) {
+		file := filepath.Join(dir, "fixtures.yaml")
+		if _, err := os.Stat(file); err == nil {
+			command = append(command, "--fixtures", file)
+		}
+	}
+	p := mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, f.standIn...)}
+	if err := mirror.Write(s.work.mirror(), []mirror.Provider{p}); err != nil {
+		return nil, err
+	}
+	return mirror.CLIConfig(s.work.mirror(), []string{p.Source}, "", false), nil
+}
+
+// ownSchema is the file of the repository's own compact schema of a cloud's
+// provider, or "".
+func (a *app) ownSchema(cloud string) string {
+	file, err := filepath.Abs(filepath.Join(a.dir, "schemas", cloud+".json"))
+	if err != nil {
+		return ""
+	}
+	if _, err := os.Stat(file); err != nil {
+		return ""
+	}
+	return file
+}
+
+// adopters find what a killed run left in each cloud.
+var adopters = map[string]tofu.Adopter{model.CloudAWS: awsAdopter{}}
