@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/stratahq/strata/internal/cli/view"
+	"github.com/stratahq/strata/internal/engine"
+	"github.com/stratahq/strata/internal/plan"
+)
+
+func (a *app) planCommand() *cobra.Command {
+	var f engineFlags
+	var out string
+	var refresh, destroy, full bool
+	cmd := &cobra.Command{
+		Use:   "plan ENV",
+		Short: "Show what applying an environment would change, and seal that as a plan",
+		Long: `Plan compiles an environment, plans every unit that has changed with OpenTofu,
+has policy judge the result, and writes a sealed plan. Units whose inputs do not
+exist yet are planned with honest unknowns and are planned again when they do.
+
+With --offline stand-ins take the place of the cloud: no network and no
+credentials are needed, and what is applied is kept below .strata/offline.
+
+Exit codes: 0 nothing to do, 1 error, 2 there are changes or findings.`,
+		Example: `  strata plan prod
+  strata plan prod --offline
+  strata plan prod --workload checkout --file checkout.plan
+  strata plan prod -o json > plan.json`,
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.ValidArgsFunction = a.completeEnvironments
+	f.register(a, cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&out, "file", "", "file to write the plan to (default: below .strata/plans)")
+	fl.BoolVar(&refresh, "refresh", false, "plan units too that have not changed, to see what others changed")
+	fl.BoolVar(&destroy, "destroy", false, "plan the destruction of everything")
+	fl.BoolVar(&full, "full", false, "show long values and every resource")
+	format := formatFlag(cmd, "text", "json")
+	cmd.RunE = func(c *cobra.Command, args []string) (err error) {
+		if err := format.check(); err != nil {
+			return err
+		}
+		s, err := a.open(c.Context(), args[0], &f)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.close()) }()
+		op := plan.Apply
+		if destroy {
+			op = plan.Destroy
+		}
+		file, err := a.preview(c.Context(), s, engine.PreviewOptions{Operation: op, Select: f.selected, Refresh: refresh}, out)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := a.showPlan(s, file, format.value, full); err != nil {
+			return err
+		}
+		if !file.Plan.Empty() || file.Plan.Denied() {
+			return exitError{ExitFindings}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// preview makes a sealed plan and returns its file. What fails is printed.
+func (a *app) preview(ctx context.Context, s *session, o engine.PreviewOptions, out string) (*plan.File, error) {
+	var p *engine.Preview
+	err := a.watch(s, view.ProgressOptions{Total: len(s.target.Compiled.Graph.Units), Quiet: true}, func() (err error) {
+		p, err = s.engine.Preview(ctx, s.target, o)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Failures) > 0 {
+		color, width := terminal(a.stderr)
+		if err := view.Failures(a.stderr, p.Failures, view.RunOptions{Color: color, Width: width}); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(a.stderr, "\n%s could not be planned, %d not tried. Nothing was changed, and no plan was written.\n", plural(len(p.Failures), "unit"), len(p.Skipped))
+		return nil, exitError{ExitError}
+	}
+	if out == "" {
+		stamp := p.Plan.Created.Format("20060102T150405Z")
+		out = filepath.Join(s.work.plans(), fmt.Sprintf("%s-%s-%s.plan", s.work.env, stamp, filepath.Base(s.tmp)))
+	}
+	return seal(p, out)
+}
+
+// seal writes a plan with the runners' saved plans into one file.
+func seal(p *engine.Preview, out string) (_ *plan.File, err error) {
+	w, err := plan.NewWriter(out, p.Plan)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	for i := range p.Plan.Units {
+		u := &p.Plan.Units[i]
+		file, ok := p.Saved[u.Addr]
+		if !ok {
+			continue
+		}
+		in, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		_, err = w.Add(u.Addr, plan.SavedPlan, in)
+		if err = errors.Join(err, in.Close()); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return plan.Open(out)
+}
+
+// showPlan prints a plan.
+func (a *app) showPlan(s *session, f *plan.File, format string, full bool) error {
+	if format == "json" {
+		return view.PlanJSON(a.stdout, f)
+	}
+	color, width := terminal(a.stdout)
+	return view.Plan(a.stdout, f, view.PlanOptions{Color: color, Width: width, Full: full, Read: s.check.Repo.Read})
+}
+
+// blob writes a saved plan out of a plan's file to where OpenTofu can read it.
+func blob(f *plan.File, p *plan.Unit, dir string) (string, error) {
+	b, err := f.Blob(p.Addr, plan.SavedPlan)
+	if err != nil {
+		return "", err
+	}
+	out, err := os.CreateTemp(dir, "saved-")
+	if err != nil {
+		return "", err
+	}
+	_, err = out.Write(b)
+	return out.Name(), errors.Join(err, out.Close())
+}
