@@ -20,7 +20,7 @@ var Repository = Rules{
 		{"internal/cli/view"},
 		{"internal/cli"},
 		// Nothing imports what is here.
-		{"cmd/...", "internal/archtest", "internal/bench"},
+		{"cmd/...", "internal/archtest", "internal/bench", "internal/e2e"},
 	},
 	Only: map[string][]string{
 		"internal/addr":     {},

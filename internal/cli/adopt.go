@@ -40,13 +40,17 @@ func (awsAdopter) Lookup(unit string, root []byte) ([]byte, bool) {
 	}
 	settings["backend"] = map[string]any{"local": map[string]any{}}
 	filter := func(key, value string) map[string]any { return map[string]any{"key": key, "values": []any{value}} }
-	out, err := json.Marshal(map[string]any{
-		"terraform": settings, "provider": providers, "variable": doc["variable"],
+	look := map[string]any{
+		"terraform": settings, "provider": providers,
 		"data": map[string]any{"aws_resourcegroupstaggingapi_resources": map[string]any{"unit": map[string]any{
 			"tag_filter": []any{filter("unit", unit), filter("environment", env), filter("managed-by", "strata")},
 		}}},
 		"output": map[string]any{"found": map[string]any{"value": "${data.aws_resourcegroupstaggingapi_resources.unit.resource_tag_mapping_list}"}},
-	})
+	}
+	if v, ok := doc["variable"]; ok {
+		look["variable"] = v
+	}
+	out, err := json.Marshal(look)
 	return out, err == nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -130,30 +131,30 @@ func factsOf(cloud string) (standin.Facts, error) {
 	return facts, nil
 }
 
-// providers lays out the providers that this program serves and returns OpenTofu's
-// CLI configuration.
-func (a *app) providers(s *session, f *engineFlags) ([]byte, error) {
+// providers lays out the providers that this program serves. It returns OpenTofu's
+// CLI configuration and a text that stands for those providers.
+func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, err error) {
 	cache := ""
 	if dir, err := os.UserCacheDir(); err == nil {
 		cache = filepath.Join(dir, "strata", "plugins")
 		if err := os.MkdirAll(cache, 0o700); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	if !f.offline {
-		return mirror.CLIConfig(s.work.mirror(), nil, cache, true), nil
+		return mirror.CLIConfig(s.work.mirror(), nil, cache, true), "", nil
 	}
 	cloud := s.target.Compiled.Environment().Spec.Cloud
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
 	schema, _, err := carried(cloud, a.ownSchema(cloud))
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := os.MkdirAll(s.work.cloud(), 0o700); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	command := []string{self, "provider", "serve", "--stand-in", cloud, "--cloud", s.work.cloud()}
 	if own := a.ownSchema(cloud); own != "" {
@@ -167,9 +168,9 @@ func (a *app) providers(s *session, f *engineFlags) ([]byte, error) {
 	}
 	p := mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, f.standIn...)}
 	if err := mirror.Write(s.work.mirror(), []mirror.Provider{p}); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return mirror.CLIConfig(s.work.mirror(), []string{p.Source}, "", false), nil
+	return mirror.CLIConfig(s.work.mirror(), []string{p.Source}, "", false), strings.Join(p.Command, "\x00"), nil
 }
 
 // ownSchema is the file of the repository's own compact schema of a cloud's

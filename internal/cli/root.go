@@ -88,7 +88,7 @@ releases/ and, optionally, modules/ and policies/.`,
 	_ = root.MarkPersistentFlagDirname("directory")
 	root.AddCommand(
 		a.initCommand(), a.newCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
-		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.versionCommand(), a.providerCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(),
+		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.versionCommand(), a.providerCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.auditCommand(),
 	)
 	return root
 }

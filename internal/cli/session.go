@@ -132,9 +132,11 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 	if url == "" || f.offline {
 		url = s.work.store()
 	}
-	if s.store, err = sqlstore.Open(ctx, url); err != nil {
+	db, err := sqlstore.Open(ctx, url)
+	if err != nil {
 		return nil, err
 	}
+	s.store = db
 	runners, err := a.runners(ctx, s, f)
 	if err != nil {
 		return nil, err
@@ -164,13 +166,14 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 		PlanTimeout: f.timeout, ApplyTimeout: f.timeout,
 		Adopter: adopters[s.target.Compiled.Environment().Spec.Cloud],
 	}
-	rc, err := a.providers(s, f)
+	rc, served, err := a.providers(s, f)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(cfg.CLIConfig, rc, 0o600); err != nil {
 		return nil, err
 	}
+	cfg.Providers = served
 	cfg.Env = append(cfg.Env, "TF_CLI_CONFIG_FILE="+cfg.CLIConfig)
 	if !f.offline {
 		cfg.Lock = filepath.Join(s.work.work(), ".terraform.lock.hcl")

@@ -110,28 +110,62 @@ func (w workspace) writeModules(r *check.Result, c *compile.Compiled) (map[strin
 		}
 		digests[module] = contentDigest(files)
 		dir := filepath.Join(w.work(), filepath.FromSlash(compile.ModulePath(module)))
-		stamp := filepath.Join(dir, ".strata-module")
+		stamp := filepath.Join(dir, moduleStamp)
 		if have, err := os.ReadFile(stamp); err == nil && string(have) == digests[module] {
 			continue
 		}
-		if err := os.RemoveAll(dir); err != nil {
-			return nil, err
-		}
-		for name, content := range files {
-			file := filepath.Join(dir, filepath.FromSlash(path.Clean(name)))
-			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-				return nil, err
-			}
-			if err := os.WriteFile(file, content, 0o600); err != nil {
-				return nil, err
-			}
-		}
-		if err := os.WriteFile(stamp, []byte(digests[module]), 0o600); err != nil {
+		if err := writeModule(dir, files, digests[module]); err != nil {
 			return nil, err
 		}
 	}
 	return digests, nil
 }
+
+// writeModule puts a module into its folder as a whole: another process may be doing
+// the same, and OpenTofu may be reading.
+func writeModule(dir string, files map[string][]byte, digest string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	for name, content := range files {
+		file := filepath.Join(fresh, filepath.FromSlash(path.Clean(name)))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(fresh, moduleStamp), []byte(digest), 0o600); err != nil {
+		return err
+	}
+	for range 100 {
+		err = os.Rename(fresh, dir)
+		if err == nil {
+			return nil
+		}
+		if have, rerr := os.ReadFile(filepath.Join(dir, moduleStamp)); rerr == nil && string(have) == digest {
+			return nil // somebody else was quicker
+		}
+		old, terr := os.MkdirTemp(filepath.Dir(dir), ".old-")
+		if terr != nil {
+			return terr
+		}
+		_ = os.Rename(dir, filepath.Join(old, "x"))
+		if rerr := os.RemoveAll(old); rerr != nil {
+			return rerr
+		}
+	}
+	return err
+}
+
+// moduleStamp is a file beside a module's that says which content it has.
+const moduleStamp = ".strata-module"
 
 // moduleFolders lists the folders of the written modules, sorted.
 func (w workspace) moduleFolders(c *compile.Compiled) []string {

@@ -39,14 +39,15 @@ func (e *Engine) except(t *Target, found []policy.Finding, now time.Time) []poli
 }
 
 // planFindings turns findings into the plan's own form.
-func planFindings(env string, fs []policy.Finding) []plan.Finding {
+func planFindings(g *graph.Graph, fs []policy.Finding) []plan.Finding {
 	var out []plan.Finding
 	for _, f := range fs {
 		p := plan.Finding{
 			Rule: f.Rule, Severity: string(f.Severity), Denies: !f.Warn, Summary: f.Message, Detail: f.Title, File: f.File, Line: f.Line,
 		}
 		name, resource, _ := strings.Cut(f.Address, " ")
-		if a, err := addr.ParseUnit(env + "/" + name); err == nil {
+		a, err := addr.ParseUnit(g.Environment + "/" + name)
+		if _, ok := g.Unit(a); err == nil && ok {
 			p.Unit, p.Resource = a, resource
 		} else {
 			p.Resource = f.Address

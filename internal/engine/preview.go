@@ -375,5 +375,5 @@ func (p *planning) findingsOf(ctx context.Context) ([]plan.Finding, error) {
 		all = p.except(p.t, p.findings, now)
 	}
 	policy.SortFindings(all)
-	return planFindings(env, all), nil
+	return planFindings(p.t.Compiled.Graph, all), nil
 }

@@ -138,7 +138,11 @@ func (s *Server) tagged(typ string, b Block, config map[string]any) (map[string]
 			if !ok || !tagsMatch(tags, config["tag_filter"]) {
 				continue
 			}
-			found = append(found, map[string]any{"resource_arn": o.Attributes["arn"], "tags": tags, "compliance_details": []any{}})
+			arn, _ := o.Attributes["arn"].(string)
+			if arn == "" {
+				arn = s.arn(o.Type, o.ID)
+			}
+			found = append(found, map[string]any{"resource_arn": arn, "tags": tags, "compliance_details": []any{}})
 		}
 	}
 	out := map[string]any{}

@@ -185,7 +185,7 @@ func (s *Server) invent(seed, name string, t tftypes.Type, optional bool) any {
 func (s *Server) inventList(seed, name string, of tftypes.Type, optional bool) any {
 	_, object := of.(tftypes.Object)
 	switch {
-	case optional && !object:
+	case optional:
 		return []any{}
 	case object:
 		return []any{s.invent(seed+"[0]", name, of, false)}

@@ -92,7 +92,22 @@ func (j *journal) add(e entry) {
 	}
 }
 
-// open lists what was begun and neither ended nor failed.
+// refused reports whether the cloud said no to a change: then it did nothing. A
+// provider that died says nothing about what it had done before.
+func (j *journal) refused(address string) bool {
+	if !j.failed[address] {
+		return false
+	}
+	for _, p := range j.problems {
+		if p.Resource == trim(address) {
+			c := classify([]engine.Problem{p}, "")
+			return c != engine.CauseProvider && c != engine.CauseTimeout && c != engine.CauseCancelled
+		}
+	}
+	return false
+}
+
+// open lists what was begun and of which it is not known what became of it.
 func (j *journal) open() []string {
 	done := map[string]bool{}
 	for _, a := range j.finished {
@@ -100,7 +115,7 @@ func (j *journal) open() []string {
 	}
 	var out []string
 	for _, a := range j.started {
-		if !done[a] && !j.failed[a] {
+		if !done[a] && !j.refused(a) {
 			out = append(out, trim(a))
 		}
 	}

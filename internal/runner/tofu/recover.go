@@ -50,7 +50,7 @@ func (r *Runner) Recover(ctx context.Context, t engine.Task) ([]string, error) {
 	j := readLog(filepath.Join(dir, applyLog))
 	suspects := map[string]bool{}
 	for _, a := range j.started {
-		if j.action[a] == "create" && !j.failed[a] {
+		if j.action[a] == "create" && !j.refused(a) {
 			suspects[a] = true
 		}
 	}

@@ -33,6 +33,9 @@ type Config struct {
 	Env []string
 	// CLIConfig is the CLI configuration file of every process.
 	CLIConfig string
+	// Providers stands for the providers that this program serves itself: another
+	// text means others.
+	Providers string
 	// Lock is the dependency lock file that all roots share; empty lets every
 	// root make its own.
 	Lock string
@@ -306,7 +309,7 @@ func (r *Runner) stamp(t engine.Task) (string, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", err
 	}
-	for _, part := range []string{r.cfg.Binary, r.cfg.Version, string(cli), string(doc.Terraform), doc.Module["this"].Source, t.Module} {
+	for _, part := range []string{r.cfg.Binary, r.cfg.Version, r.cfg.Providers, string(cli), string(doc.Terraform), doc.Module["this"].Source, t.Module} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
