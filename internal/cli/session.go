@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -219,9 +218,6 @@ func (a *app) watch(s *session, opt view.ProgressOptions, f func() error) error 
 	s.progress = nil
 	return err
 }
-
-// notFound reports whether err says that a file is not there.
-func notFound(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // plural is for messages of commands.
 func plural(n int, word string) string {

@@ -124,7 +124,6 @@ func runID(now time.Time) (string, error) {
 }
 
 func (r *running) walk(ctx, last context.Context) error {
-	st := r.cfg.Store
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
@@ -176,7 +175,7 @@ func (r *running) walk(ctx, last context.Context) error {
 	if err := r.end(last, status, other); err != nil {
 		return errors.Join(other, err)
 	}
-	_ = st
+
 	return other
 }
 
@@ -219,24 +218,6 @@ func (r *running) end(ctx context.Context, status store.RunStatus, cause error) 
 	return r.audit(ctx, r.run.Operation+"-"+string(status), map[string]any{
 		"applied": len(r.out.Applied), "failed": len(r.out.Failures), "skipped": len(r.out.Skipped),
 	})
-}
-
-func (r *running) audit(ctx context.Context, action string, data any) error {
-	entry := store.Entry{
-		At: r.cfg.Now().UTC(), Who: r.cfg.Who, Host: r.cfg.Host, Action: action, Environment: r.run.Environment, Subject: r.run.ID,
-	}
-	facts := map[string]any{"seal": r.s.Seal, "offline": r.s.Plan.Offline}
-	if m, ok := data.(map[string]any); ok {
-		for k, v := range m {
-			facts[k] = v
-		}
-	}
-	b, err := json.Marshal(facts)
-	if err != nil {
-		return err
-	}
-	entry.Data = b
-	return r.cfg.Store.Audit(ctx, entry)
 }
 
 // tidy puts the outcome into the order of the plan.
@@ -351,7 +332,7 @@ func (r *running) apply(ctx, last context.Context, p *plan.Unit, u graph.Unit, i
 		var paused *PausedError
 		if errors.As(err, &paused) {
 			r.send(Event{Type: RunPaused, Unit: u.Addr, Text: err.Error(), Elapsed: r.cfg.Now().Sub(start)})
-			return errors.Join(err, r.note(last, u.Addr, "paused", map[string]any{"reasons": paused.Reasons}))
+			return errors.Join(err, r.putBack(last, u.Addr, row, partial, paused.Reasons))
 		}
 		r.send(Event{Type: UnitFailed, Unit: u.Addr, Text: err.Error(), Elapsed: r.cfg.Now().Sub(start)})
 		return errors.Join(err, r.note(last, u.Addr, "unit-failed", failureData(err)))
@@ -370,102 +351,6 @@ func (r *running) apply(ctx, last context.Context, p *plan.Unit, u graph.Unit, i
 	r.send(Event{Type: UnitFinished, Unit: u.Addr, Elapsed: r.cfg.Now().Sub(start)})
 	return nil
 }
-
-// carryOut applies the saved plan if it still says what would happen, and another
-// one within the same bounds if not.
-func (r *running) carryOut(ctx context.Context, rn Runner, task Task, p *plan.Unit, in inputs, partial bool) (*Applied, error) {
-	if partial {
-		notes, err := rn.Recover(ctx, task)
-		for _, n := range notes {
-			r.send(Event{Type: Note, Unit: p.Addr, Text: n})
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if !partial && p.Saved != "" && in.digest == p.Inputs && p.Status == plan.Changes {
-		saved, err := r.s.Saved(p.Addr)
-		if err != nil {
-			return nil, err
-		}
-		done, err := rn.Apply(ctx, task, saved)
-		var f *Failure
-		if !errors.As(err, &f) || f.Cause != CauseStale {
-			return done, err
-		}
-	}
-	planned, err := rn.Plan(ctx, task)
-	if err != nil {
-		return nil, err
-	}
-	if err := r.within(ctx, task.Unit, p, planned); err != nil {
-		return nil, err
-	}
-	if planned.Idle {
-		return &Applied{Outputs: planned.Known}, nil
-	}
-	return rn.Apply(ctx, task, planned.Saved)
-}
-
-// within refuses a plan that does more than what was approved.
-func (r *running) within(ctx context.Context, u graph.Unit, p *plan.Unit, now *Planned) error {
-	reasons := exceeds(p, now)
-	if now.JSON != nil {
-		found, err := r.judge(ctx, r.t, u, now.JSON)
-		if err != nil {
-			return err
-		}
-		for _, f := range r.except(r.t, found, r.cfg.Now()) {
-			if f.Denies() && !r.shown(f.Rule, f.Message) {
-				reasons = append(reasons, "policy "+f.Rule+" denies it now: "+f.Message)
-			}
-		}
-	}
-	if len(reasons) > 0 {
-		return &PausedError{Unit: u.Addr, Run: r.run.ID, Reasons: reasons}
-	}
-	return nil
-}
-
-// shown reports whether the approved plan showed a finding.
-func (r *running) shown(rule, message string) bool {
-	return slices.ContainsFunc(r.s.Plan.Findings, func(f plan.Finding) bool { return f.Rule == rule && f.Summary == message })
-}
-
-// exceeds says what a plan does that the approved one does not show. Doing less is
-// always right: a run that was cut off has done part of it.
-func exceeds(approved *plan.Unit, now *Planned) []string {
-	shown := map[string]plan.Action{}
-	for _, c := range approved.Changes {
-		shown[c.Address] = c.Action
-	}
-	var out []string
-	for _, c := range now.Changes {
-		was, ok := shown[c.Address]
-		switch {
-		case ok && was == c.Action:
-		case ok && was == plan.Create && c.Action == plan.Update:
-			// It was created by a run that was cut off, and is completed.
-		case ok && was == plan.Replace && c.Action == plan.Create:
-			// Its first half is done.
-		case ok && was == plan.Create && c.Action == plan.Replace && c.Reason == reasonTainted:
-			// It was left half-made by a run that was cut off.
-		default:
-			what := string(c.Action) + " " + c.Address
-			if c.Reason != "" {
-				what += " (" + c.Reason + ")"
-			}
-			if ok {
-				what += ", where " + string(was) + " was approved"
-			}
-			out = append(out, what)
-		}
-	}
-	return out
-}
-
-// reasonTainted is how runners call a resource whose creation failed half-way.
-const reasonTainted = "it was left half-made"
 
 // record makes the row of a unit.
 func (r *running) record(u graph.Unit, p *plan.Unit, in inputs, task Task) (store.Unit, error) {
@@ -532,43 +417,4 @@ func (r *running) destroy(ctx, last context.Context, p *plan.Unit) error {
 	r.mu.Unlock()
 	r.send(Event{Type: UnitFinished, Unit: u.Addr, Elapsed: r.cfg.Now().Sub(start)})
 	return nil
-}
-
-// put writes a row and a line of the journal in one step.
-func (r *running) put(ctx context.Context, row store.Unit, typ string, data map[string]any) error {
-	ev, err := r.event(row.Addr, typ, data)
-	if err != nil {
-		return err
-	}
-	if err := r.cfg.Store.PutUnit(ctx, row, ev); err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.rows[row.Addr] = row
-	return nil
-}
-
-func (r *running) note(ctx context.Context, a addr.Unit, typ string, data map[string]any) error {
-	ev, err := r.event(a, typ, data)
-	if err != nil {
-		return err
-	}
-	return r.cfg.Store.Append(ctx, ev)
-}
-
-func (r *running) event(a addr.Unit, typ string, data map[string]any) (store.Event, error) {
-	b, err := json.Marshal(data)
-	return store.Event{Run: r.run.ID, At: r.cfg.Now().UTC(), Unit: a, Type: typ, Data: b}, err
-}
-
-// failureData is what the journal keeps of a failure: which kind it was and what
-// it is about. The words of providers stay out, because nobody knows what they
-// quote.
-func failureData(err error) map[string]any {
-	var f *Failure
-	if !errors.As(err, &f) {
-		return map[string]any{"cause": CauseOther}
-	}
-	return map[string]any{"stage": f.Stage, "cause": f.Cause, "changed": f.Changed, "open": f.Open}
 }

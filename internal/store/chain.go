@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -82,7 +83,7 @@ func Alive(l Lock, host string) (alive, known bool) {
 	if l.Host != host || l.PID <= 0 {
 		return false, false
 	}
-	if err := syscall.Kill(l.PID, 0); err == syscall.ESRCH { //nolint:errorlint // Kill returns a bare Errno
+	if err := syscall.Kill(l.PID, 0); errors.Is(err, syscall.ESRCH) {
 		return false, true
 	}
 	now := ProcessStart(l.PID)

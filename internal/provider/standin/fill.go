@@ -54,7 +54,7 @@ func (s *Server) fill(typ, id string, b Block, planned map[string]any) map[strin
 
 // arn is an ARN in the common form, for types whose facts have none.
 func (s *Server) arn(typ, id string) string {
-	service, kind := "", ""
+	var service, kind string
 	if arn := s.facts[typ].ARN; arn != "" {
 		service, kind, _ = strings.Cut(arn, ":")
 	} else {

@@ -179,6 +179,7 @@ func (s *Server) ConfigureProvider(_ context.Context, r *tfprotov6.ConfigureProv
 
 // PlanResourceChange implements tfprotov6.ProviderServer.
 func (s *Server) PlanResourceChange(_ context.Context, r *tfprotov6.PlanResourceChangeRequest) (*tfprotov6.PlanResourceChangeResponse, error) {
+	//nolint:staticcheck // what it plays, a provider of the old SDK, is allowed this as well
 	out := &tfprotov6.PlanResourceChangeResponse{UnsafeToUseLegacyTypeSystem: true}
 	b, config, proposed, prior, err := s.decodeAll(r.TypeName, r.Config, r.ProposedNewState, r.PriorState)
 	if err != nil {
@@ -223,6 +224,7 @@ func (s *Schema) Unknown(kind, typ string) string {
 
 // ApplyResourceChange implements tfprotov6.ProviderServer.
 func (s *Server) ApplyResourceChange(_ context.Context, r *tfprotov6.ApplyResourceChangeRequest) (*tfprotov6.ApplyResourceChangeResponse, error) {
+	//nolint:staticcheck // what it plays, a provider of the old SDK, is allowed this as well
 	out := &tfprotov6.ApplyResourceChangeResponse{UnsafeToUseLegacyTypeSystem: true, NewState: r.PriorState}
 	b, planned, prior, _, err := s.decodeAll(r.TypeName, r.PlannedState, r.PriorState)
 	if err != nil {
