@@ -37,6 +37,9 @@ type TypeFacts struct {
 	Defaults map[string]any `yaml:"defaults"`
 	// Values are templates of computed attributes.
 	Values map[string]string `yaml:"values"`
+	// Template names the attribute with a template of CloudFormation, whose Outputs
+	// are the keys of the attribute outputs.
+	Template string `yaml:"template"`
 	// Protection names the attribute that, when true, refuses deletion.
 	Protection string `yaml:"protection"`
 	// ARN is the part of an ARN that names the type, as in "ec2:vpc"; lists of

@@ -49,7 +49,24 @@ func (s *Server) fill(typ, id string, b Block, planned map[string]any) map[strin
 	if _, open := out["arn"].(unknown); open {
 		out["arn"] = s.arn(typ, id)
 	}
+	if _, open := out["outputs"].(unknown); open && facts.Template != "" {
+		out["outputs"] = s.templateOutputs(typ+" "+id, out[facts.Template])
+	}
 	return s.fillBlock(typ+" "+id, b, out)
+}
+
+// templateOutputs makes up the outputs that a template of CloudFormation names.
+func (s *Server) templateOutputs(seed string, template any) map[string]any {
+	var doc struct{ Outputs map[string]json.RawMessage }
+	text, _ := scalar(template)
+	out := map[string]any{}
+	if json.Unmarshal([]byte(text), &doc) != nil {
+		return out // not JSON: as if it had none
+	}
+	for name := range doc.Outputs {
+		out[name] = s.inventText(seed+"."+name, name)
+	}
+	return out
 }
 
 // arn is an ARN in the common form, for types whose facts have none.

@@ -141,7 +141,6 @@ resource "aws_elasticache_replication_group" "this" {
   at_rest_encryption_enabled = true
   kms_key_id                 = var.kms_key
   transit_encryption_enabled = true
-  transit_encryption_mode    = "required"
   user_group_ids             = [aws_cloudformation_stack.user.outputs["Group"]]
 
   snapshot_retention_limit   = var.backup_days

@@ -58,10 +58,11 @@ resource "aws_iam_role_policy" "reader" {
     Version = "2012-10-17"
     Statement = [
       {
-        Sid      = "OwnPaths"
-        Effect   = "Allow"
-        Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
-        Resource = "${local.secrets}:${var.path_prefix}/*"
+        Sid    = "OwnPaths"
+        Effect = "Allow"
+        Action = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
+        # MSK prescribes how the names of its secrets begin, and takes no slashes.
+        Resource = ["${local.secrets}:${var.path_prefix}/*", "${local.secrets}:AmazonMSK_${replace(var.path_prefix, "/", "_")}_*"]
       },
       {
         # RDS names the secrets that it manages itself, and gives them the tags
