@@ -113,7 +113,7 @@ func (a *app) applyEnvironment(ctx context.Context, op plan.Operation, env strin
 	}
 	defer file.Close()
 	if format == "text" {
-		if err := a.showPlan(s, file, format, false); err != nil {
+		if err := a.showPlan(file, planShow{format: format, read: s.check.Repo.Read, passing: file.Plan.Approvals.Required == 0}); err != nil {
 			return err
 		}
 	}

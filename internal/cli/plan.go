@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,7 @@ Exit codes: 0 nothing to do, 1 error, 2 there are changes or findings.`,
 			return err
 		}
 		defer file.Close()
-		if err := a.showPlan(s, file, format.value, full); err != nil {
+		if err := a.showPlan(file, planShow{format: format.value, read: s.check.Repo.Read, full: full}); err != nil {
 			return err
 		}
 		if !file.Plan.Empty() || file.Plan.Denied() {
@@ -125,13 +126,42 @@ func seal(p *engine.Preview, out string) (_ *plan.File, err error) {
 	return plan.Open(out)
 }
 
+// planShow says how a plan is printed.
+type planShow struct {
+	format string
+	// read returns files of the repository, for the lines that findings are about.
+	read func(string) []byte
+	// verdict is what its approvals come to; nil where nobody asked.
+	verdict *plan.Verdict
+	full    bool
+	// passing is a plan that is carried out at once: nobody will need its file.
+	passing bool
+}
+
 // showPlan prints a plan.
-func (a *app) showPlan(s *session, f *plan.File, format string, full bool) error {
-	if format == "json" {
-		return view.PlanJSON(a.stdout, f)
+func (a *app) showPlan(f *plan.File, o planShow) error {
+	if o.format == "json" {
+		return view.PlanJSON(a.stdout, f, o.verdict)
 	}
 	color, width := terminal(a.stdout)
-	return view.Plan(a.stdout, f, view.PlanOptions{Color: color, Width: width, Full: full, Read: s.check.Repo.Read})
+	opt := view.PlanOptions{Color: color, Width: width, Full: o.full, Read: o.read, Verdict: o.verdict}
+	if !o.passing {
+		opt.File, opt.Seal = a.shown(f.Path()), f.Seal
+	}
+	return view.Plan(a.stdout, f.Plan, opt)
+}
+
+// shown is a file's name as somebody in the current directory would type it.
+func (a *app) shown(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(here, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
 }
 
 // blob writes a saved plan out of a plan's file to where OpenTofu can read it.

@@ -20,7 +20,7 @@ import (
 // judge asks policy about the plan of one unit.
 func (e *Engine) judge(ctx context.Context, t *Target, u graph.Unit, planJSON []byte) ([]policy.Finding, error) {
 	facts := policy.EnvironmentOf(t.environment())
-	found, err := t.Check.Policy.Plan(ctx, policy.PlanContext{Environment: &facts, Unit: u.Addr, Layer: u.Layer}, planJSON)
+	found, err := t.Check.Policy.Plan(ctx, policy.PlanContext{Environment: &facts, Unit: u.Addr, Layer: u.Layer, Contract: u.Contract}, planJSON)
 	if err != nil {
 		return nil, fmt.Errorf("judge %s: %w", u.Addr, err)
 	}

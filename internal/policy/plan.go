@@ -19,6 +19,8 @@ type PlanContext struct {
 	// Unit is zero for a plan that belongs to none.
 	Unit  addr.Unit
 	Layer model.Layer
+	// Contract is what the unit provisions, such as postgres; empty for none.
+	Contract string
 	// File is where the plan comes from, for the findings.
 	File string
 }
@@ -28,6 +30,7 @@ type planFacts struct {
 	Environment *Environment `json:"environment,omitempty"`
 	Unit        string       `json:"unit,omitempty"`
 	Layer       model.Layer  `json:"layer,omitempty"`
+	Contract    string       `json:"contract,omitempty"`
 }
 
 // maxPlan bounds a plan's JSON. A root of a thousand resources has a few MiB.
@@ -63,7 +66,7 @@ func (s *Set) Plan(ctx context.Context, pc PlanContext, planJSON []byte) ([]Find
 	if err != nil {
 		return nil, err
 	}
-	facts := planFacts{Environment: pc.Environment, Layer: pc.Layer, Unit: pc.Unit.Name}
+	facts := planFacts{Environment: pc.Environment, Layer: pc.Layer, Unit: pc.Unit.Name, Contract: pc.Contract}
 	hits, err := s.judge(ctx, StagePlan, "", document{value: plan, facts: &facts})
 	if err != nil {
 		return nil, fmt.Errorf("judge plan of %s: %w", pc.Unit, err)

@@ -61,5 +61,8 @@ change(type, after, unknown, actions) := {
 	"change": {"actions": actions, "after": after, "after_unknown": unknown},
 }
 
+# plan_of is plan for a unit of a contract.
+plan_of(contract, changes) := object.union(plan(changes), {"strata": {"contract": contract}})
+
 # plan is an input for a plan of a protected environment.
 plan(changes) := {"format_version": "1.2", "resource_changes": changes, "strata": {"environment": {"name": "prod", "protected": true}}}

@@ -378,7 +378,7 @@ strings(x) := x if {
 
 # METADATA
 # title: People and programs have no IAM users
-# description: Users have passwords and keys that live for years. People sign in by the identity provider, programs assume roles.
+# description: Users have passwords and keys that live for years. People sign in by the identity provider, programs assume roles. The contract s3 hands out access keys, which its protocol knows nothing but, so its units may have users; what these may do is judged like any other policy.
 # custom:
 #   id: iam-user
 #   severity: high
@@ -386,8 +386,14 @@ strings(x) := x if {
 #   controls: ["CIS AWS Foundations 1.15", "Strata: enterprise identity"]
 deny contains plan.at(rc, msg) if {
 	some rc in plan.of({"aws_iam_user", "aws_iam_access_key", "aws_iam_user_login_profile"})
-	true
+	not user_of_bucket(rc)
 	msg := sprintf("use a role instead of %s", [rc.type])
+}
+
+# The key itself must not be in the state, nor a password exist.
+user_of_bucket(rc) if {
+	rc.type == "aws_iam_user"
+	input.strata.contract == "s3"
 }
 
 # METADATA

@@ -213,10 +213,14 @@ test_iam_wildcard_allow if {
 test_iam_user_deny if {
 	t.says(deny, "use a role instead") with input as t.plan([t.change("aws_iam_user", {"name": "ci"}, {}, ["create"])])
 	t.says(deny, "use a role instead") with input as t.plan([t.change("aws_iam_access_key", {}, {}, ["create"])])
+	t.says(deny, "use a role instead") with input as t.plan_of("postgres", [t.change("aws_iam_user", {"name": "ci"}, {}, ["create"])])
+	t.says(deny, "use a role instead") with input as t.plan_of("s3", [t.change("aws_iam_access_key", {}, {}, ["create"])])
+	t.says(deny, "use a role instead") with input as t.plan_of("s3", [t.change("aws_iam_user_login_profile", {}, {}, ["create"])])
 }
 
 test_iam_user_allow if {
 	not t.says(deny, "use a role instead") with input as t.plan([t.change("aws_iam_role", {"name": "ci"}, {}, ["create"])])
+	not t.says(deny, "use a role instead") with input as t.plan_of("s3", [t.change("aws_iam_user", {"name": "bucket"}, {}, ["create"])])
 }
 
 test_cloudtrail_deny if {
