@@ -62,7 +62,14 @@ Exit codes: 0 nothing to do, 1 error, 2 there are changes or findings.`,
 			return err
 		}
 		defer file.Close()
-		if err := a.showPlan(file, planShow{format: format.value, read: s.check.Repo.Read, full: full}); err != nil {
+		// A plan that does nothing is kept only where somebody asked for its file.
+		passing := out == "" && file.Plan.Empty()
+		if passing {
+			if err := os.Remove(file.Path()); err != nil {
+				return err
+			}
+		}
+		if err := a.showPlan(file, planShow{passing: passing, format: format.value, read: s.check.Repo.Read, full: full}); err != nil {
 			return err
 		}
 		if !file.Plan.Empty() || file.Plan.Denied() {

@@ -220,6 +220,9 @@ func (v *planView) change(c plan.Change, crowded, bare bool) {
 
 // outputs writes the outputs that get another value; new ones only by name.
 func (v *planView) outputs(u plan.Unit) {
+	if v.p.Operation == plan.Destroy && !v.opt.Full {
+		return // that they go too goes without saying
+	}
 	var fresh []string
 	var changed []plan.Attribute
 	for _, o := range u.Outputs {

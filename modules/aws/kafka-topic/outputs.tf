@@ -5,7 +5,7 @@ output "host" {
 
 output "port" {
   description = "TCP port of the brokers."
-  value       = tonumber(local.first[1])
+  value       = tonumber(try(local.first[1], 9096))
 }
 
 output "topic" {
