@@ -59,7 +59,7 @@ func (a *app) changeCommand(op plan.Operation, cmd *cobra.Command) *cobra.Comman
 		names, _ := a.completeEnvironments(c, args, text)
 		return names, cobra.ShellCompDirectiveDefault
 	}
-	f.register(a, cmd)
+	f.register(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	format := formatFlag(cmd, "text", "json")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
@@ -225,7 +225,7 @@ func (a *app) valid(s *session, file *plan.File) error {
 	if file.Plan.Denied() {
 		return fmt.Errorf("policy denies this plan: strata show %s says why. Nothing was changed", file.Path())
 	}
-	verdict := plan.Check(file, s.check.Model.Platform.Spec.People, requirement(s), a.today())
+	verdict := plan.Check(file, s.check.Model.Platform.Spec.People, requirementOf(s.check, file.Plan.Environment), a.today())
 	if verdict.OK() {
 		return nil
 	}
@@ -234,13 +234,4 @@ func (a *app) valid(s *session, file *plan.File) error {
 		b.WriteString(r.Text + "\n")
 	}
 	return fmt.Errorf("%sNothing was changed. Approve it: strata approve %s", b.String(), file.Path())
-}
-
-// requirement is what the environment asks of plans now, whatever the plan says.
-func requirement(s *session) plan.Requirement {
-	ap := s.target.Compiled.Environment().Spec.Approvals
-	if ap == nil {
-		return plan.Requirement{}
-	}
-	return plan.Requirement{Required: ap.Required, Groups: ap.Groups, NotAuthor: ap.NotAuthor}
 }

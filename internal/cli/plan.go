@@ -37,7 +37,7 @@ Exit codes: 0 nothing to do, 1 error, 2 there are changes or findings.`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.ValidArgsFunction = a.completeEnvironments
-	f.register(a, cmd)
+	f.register(cmd)
 	fl := cmd.Flags()
 	fl.StringVar(&out, "file", "", "file to write the plan to (default: below .strata/plans)")
 	fl.BoolVar(&refresh, "refresh", false, "plan units too that have not changed, to see what others changed")

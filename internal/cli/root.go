@@ -80,6 +80,8 @@ releases/ and, optionally, modules/ and policies/.`,
 		Example: `  strata init acme --domain acme.example   start a repository
   strata check                             say everything that is wrong with it
   strata build prod                        render OpenTofu roots and Kubernetes objects
+  strata plan prod                         say what applying it would change
+  strata apply prod.plan                   carry an approved plan out
   strata explain environment.cluster       what a field means`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -88,7 +90,8 @@ releases/ and, optionally, modules/ and policies/.`,
 	_ = root.MarkPersistentFlagDirname("directory")
 	root.AddCommand(
 		a.initCommand(), a.newCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
-		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.versionCommand(), a.providerCommand(), a.planCommand(), a.applyCommand(), a.destroyCommand(), a.auditCommand(),
+		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.planCommand(), a.showCommand(), a.approveCommand(), a.applyCommand(), a.destroyCommand(), a.driftCommand(),
+		a.outputCommand(), a.runsCommand(), a.importCommand(), a.unlockCommand(), a.auditCommand(), a.versionCommand(), a.providerCommand(),
 	)
 	return root
 }

@@ -34,19 +34,26 @@ type engineFlags struct {
 	standIn  []string
 }
 
-func (f *engineFlags) register(a *app, cmd *cobra.Command) {
+// registerBase registers the flags of commands that work with OpenTofu, and what
+// commands that plan have besides.
+func (f *engineFlags) registerBase(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.BoolVar(&f.offline, "offline", false, "plan against stand-ins of the cloud: no network, no credentials; state is kept in .strata/offline")
 	fl.StringVar(&f.store, "store", os.Getenv("STRATA_STORE"), "where runs and outputs are kept: a file, or a postgres:// URL (default .strata/strata.db; STRATA_STORE)")
 	fl.StringVar(&f.tofu, "tofu", "tofu", "OpenTofu executable: tofu, terraform or a path")
 	fl.StringSliceVar(&f.tofuEnv, "tofu-env", nil, "variables of the environment to pass on to OpenTofu, such as TF_LOG")
+	fl.StringArrayVar(&f.standIn, "stand-in", nil, "further flags for the stand-ins, for tests")
+	_ = fl.MarkHidden("stand-in")
+}
+
+func (f *engineFlags) register(cmd *cobra.Command) {
+	f.registerBase(cmd)
+	fl := cmd.Flags()
 	fl.IntVar(&f.workers, "parallelism", 0, "units at a time (default: 8 in clouds, one a core offline)")
 	fl.DurationVar(&f.timeout, "timeout", 0, "longest time for one unit (default: 30m to plan, 3h to apply)")
 	fl.StringSliceVar(&f.selected.Units, "unit", nil, "only these units and what they need")
 	fl.StringSliceVar(&f.selected.Layers, "layer", nil, "only the units of these layers and what they need")
 	fl.StringSliceVar(&f.selected.Workloads, "workload", nil, "only these workloads' units and what they need")
-	fl.StringArrayVar(&f.standIn, "stand-in", nil, "further flags for the stand-ins, for tests")
-	_ = fl.MarkHidden("stand-in")
 	_ = cmd.RegisterFlagCompletionFunc("layer", cobra.FixedCompletions(layerNames(), cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -65,6 +72,8 @@ type session struct {
 	engine *engine.Engine
 	store  store.Store
 	work   workspace
+	// runners are the engine's, for what is done by hand.
+	runners map[graph.Kind]engine.Runner
 	// progress takes the engine's events; nil shows none.
 	progress func(engine.Event)
 	tmp      string
@@ -136,8 +145,7 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 		return nil, err
 	}
 	s.store = db
-	runners, err := a.runners(ctx, s, f)
-	if err != nil {
+	if s.runners, err = a.runners(ctx, s, f); err != nil {
 		return nil, err
 	}
 	who, host := a.whoami(ctx)
@@ -146,7 +154,7 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 		workers = 8
 	}
 	s.engine = engine.New(engine.Config{
-		Store: s.store, Runners: runners, Workers: workers, Who: who, Host: host, Version: a.version,
+		Store: s.store, Runners: s.runners, Workers: workers, Who: who, Host: host, Version: a.version,
 		Emit: func(e engine.Event) {
 			if s.progress != nil {
 				s.progress(e)

@@ -76,6 +76,12 @@ func newWorld(t *testing.T, bin, from string) *world {
 	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
+	// What somebody made by running the example by hand is none of the test's.
+	for _, made := range []string{".strata", "out"} {
+		if err := os.RemoveAll(filepath.Join(dir, made)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return &world{t: t, dir: dir, strata: filepath.Join(bin, "strata"), env: []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME=" + filepath.Dir(dir), "XDG_CACHE_HOME=" + filepath.Join(filepath.Dir(dir), "cache"),
 		"STRATA_WHO=author@small.example", "NO_COLOR=1", "COLUMNS=160",
@@ -100,6 +106,24 @@ func (w *world) run(args ...string) (int, string) {
 		w.t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// stdout runs the program, wants it to exit with a code and returns its standard
+// output alone.
+func (w *world) stdout(code int, args ...string) string {
+	w.t.Helper()
+	cmd := w.command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		w.t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != code {
+		w.t.Fatalf("strata %s: exit code %d, want %d:\n%s%s", strings.Join(args, " "), got, code, out.String(), errs.String())
+	}
+	return out.String()
 }
 
 // must runs the program and wants it to exit with a code.

@@ -204,6 +204,9 @@ func (p *planning) unit(ctx context.Context, u graph.Unit) (plan.Unit, error) {
 		out.Status = plan.Existing
 		return out, nil
 	}
+	if p.o.Operation == plan.Drift {
+		return p.drift(ctx, u)
+	}
 	p.learn(u.Addr, outputs{}) // until it is planned, nothing is known
 	out.Digest = p.t.unitDigest(u)
 	in, err := p.t.resolve(u, p.outputsOf)
@@ -364,6 +367,9 @@ func (p *planning) finish(ctx context.Context) (*plan.Plan, error) {
 
 // findingsOf gathers what policy says of the model, the objects and the plans.
 func (p *planning) findingsOf(ctx context.Context) ([]plan.Finding, error) {
+	if p.o.Operation == plan.Drift {
+		return nil, nil // nothing is to be done, so nothing is to be judged
+	}
 	now := p.cfg.Now()
 	env := p.t.Compiled.Graph.Environment
 	judged, err := p.t.Check.Judge(ctx, now, env)

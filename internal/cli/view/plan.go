@@ -197,7 +197,7 @@ func (v *planView) header() {
 	if len(p.Selection) > 0 {
 		v.line(0, span{term.Yellow, "only "}, plain(strings.Join(p.Selection, " ")))
 	}
-	if p.Offline {
+	if p.Offline && p.Operation != plan.Drift {
 		v.line(0, span{term.Dim, "Planned against stand-ins of the cloud; applying it changes only them."})
 	}
 }
@@ -235,7 +235,7 @@ func (v *planView) layer(name string, units []plan.Unit) {
 	}
 	heading := number(len(units), "unit")
 	if !c.Zero() {
-		heading += " · " + countWords(c)
+		heading += " · " + v.counts(c)
 	}
 	v.line(0, span{term.Bold, name}, span{term.Dim, "  " + heading})
 	quiet := map[plan.Status][]plan.Unit{}
@@ -306,7 +306,7 @@ func (v *planView) creating(units []plan.Unit) {
 			provisional++
 		}
 	}
-	rest := "  " + countWords(c)
+	rest := "  " + v.counts(c)
 	if provisional > 0 {
 		rest += ", " + thousands(provisional) + " provisional"
 	}
@@ -331,6 +331,28 @@ func countWords(c plan.Counts) string {
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// driftWords says what somebody else did to how many resources.
+func driftWords(c plan.Counts) string {
+	var parts []string
+	for _, n := range []struct {
+		n    int
+		what string
+	}{{c.Create, "new"}, {c.Update + c.Replace, "changed"}, {c.Delete, "gone"}} {
+		if n.n > 0 {
+			parts = append(parts, thousands(n.n)+" "+n.what)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// counts says what happens to how many resources, in the words of the operation.
+func (v *planView) counts(c plan.Counts) string {
+	if v.p.Operation == plan.Drift {
+		return driftWords(c)
+	}
+	return countWords(c)
 }
 
 // PlanSummary says in one line what a plan comes to.
@@ -368,7 +390,7 @@ func PlanSummary(p *plan.Plan) string {
 			s += ", " + rest
 		}
 	case plan.Drift:
-		s = "Drift: " + countWords(c)
+		s = "Drift: " + driftWords(c)
 	default:
 		s = fmt.Sprintf("Plan: %s to create, %s to update, %s to replace, %s to delete", thousands(c.Create), thousands(c.Update), thousands(c.Replace), thousands(c.Delete))
 		if rest := countWords(plan.Counts{Import: c.Import, Forget: c.Forget, Move: c.Move}); rest != "" {

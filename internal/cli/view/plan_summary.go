@@ -25,7 +25,9 @@ func (v *planView) summary() {
 		style = term.Red
 	}
 	v.prose(0, plain(""), style, PlanSummary(v.p))
-	v.policy()
+	if v.p.Operation != plan.Drift {
+		v.policy()
+	}
 	v.approvals()
 	v.next()
 }

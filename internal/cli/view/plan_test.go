@@ -253,7 +253,7 @@ func TestPlanSummary(t *testing.T) {
 	for name, want := range map[string]string{
 		"grow":    "Plan: 22 to create, 3 to update, 1 to replace, 1 to delete, 1 to move in 6 units; 2 provisional.",
 		"destroy": "Destroy: 28 to delete in 6 units.",
-		"drift":   "Drift: 1 to update, 1 to replace in 1 unit.",
+		"drift":   "Drift: 2 changed in 1 unit.",
 		"empty":   "Plan: nothing to do; 2 units are as described.",
 	} {
 		if got := view.PlanSummary(plans(name)); got != want {

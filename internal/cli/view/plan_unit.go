@@ -73,7 +73,7 @@ func (v *planView) unit(u plan.Unit) {
 		what += " " + u.Contract
 	}
 	rest := what
-	switch words := countWords(u.Counts); {
+	switch words := v.counts(u.Counts); {
 	case words != "":
 		rest += " · " + words
 	case u.Status == plan.Record:

@@ -151,6 +151,10 @@ func (r *Runner) Plan(_ context.Context, t engine.Task) (*engine.Planned, error)
 			return nil, &engine.Failure{Unit: t.Unit.Addr, Stage: "plan", Cause: engine.CauseConfig, Err: err, Problems: []engine.Problem{{Summary: err.Error()}}}
 		}
 	}
+	if t.Operation == plan.Drift {
+		// What somebody else made of it.
+		have, next, unknown = next, have, nil
+	}
 	out := &engine.Planned{}
 	keys := map[string]bool{}
 	for k := range have {
@@ -182,7 +186,7 @@ func (r *Runner) Plan(_ context.Context, t engine.Task) (*engine.Planned, error)
 		out.Changes = append(out.Changes, c)
 	}
 	out.Idle = len(out.Changes) == 0
-	if t.Provisional() {
+	if t.Provisional() || t.Operation == plan.Drift {
 		return out, nil
 	}
 	b, err := json.Marshal(next)

@@ -29,7 +29,7 @@ var causes = []struct {
 // next says what to do about a kind of failure.
 var next = map[engine.Cause]string{
 	engine.CauseStale:       "Plan again: the state changed after the plan was made.",
-	engine.CauseLocked:      "If whoever holds the state lock is gone, run `strata unlock %[1]s --state %[2]s`.",
+	engine.CauseLocked:      "If whoever holds the state lock is gone, run `strata unlock %[1]s --state %[2]s --id ID`, with the ID above.",
 	engine.CauseDisk:        "Make room, then run the same command again: it goes on where it stopped.",
 	engine.CauseAccount:     "Use credentials of the account that environments/%[1]s.yaml names (spec.account.id), or correct it.",
 	engine.CauseCredentials: "Sign in again, then run the same command again: it goes on where it stopped.",
@@ -64,7 +64,8 @@ func failure(t engine.Task, stage string, res result, ps []engine.Problem, err e
 	f := &engine.Failure{Unit: t.Unit.Addr, Stage: stage, Problems: ps, Err: err}
 	stderr := strings.TrimSpace(string(res.err))
 	if len(ps) == 0 && stderr != "" {
-		f.Problems = []engine.Problem{{Summary: firstLine(stderr), Detail: stderr}}
+		head, rest, _ := strings.Cut(stderr, "\n")
+		f.Problems = []engine.Problem{{Summary: strings.TrimPrefix(head, "Error: "), Detail: strings.TrimSpace(rest)}}
 	}
 	switch {
 	case res.late:
@@ -88,9 +89,4 @@ func advice(c engine.Cause, t engine.Task) string {
 		s = next[engine.CauseOther]
 	}
 	return strings.NewReplacer("%[1]s", t.Unit.Addr.Env, "%[2]s", t.Unit.Addr.Name).Replace(s)
-}
-
-func firstLine(s string) string {
-	s, _, _ = strings.Cut(s, "\n")
-	return s
 }

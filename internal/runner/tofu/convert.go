@@ -14,16 +14,22 @@ import (
 	"github.com/stratahq/strata/internal/plan"
 )
 
-// convert reads the document of `tofu show -json PLAN`.
-func convert(data []byte) (*engine.Planned, *tfjson.Plan, error) {
+// convert reads the document of `tofu show -json PLAN`. Of a plan that looks for drift
+// it takes what differs between the state and the cloud.
+func convert(data []byte, op plan.Operation) (*engine.Planned, error) {
 	var p tfjson.Plan
 	p.UseJSONNumber(true)
 	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, nil, fmt.Errorf("read plan: %w", err)
+		return nil, fmt.Errorf("read plan: %w", err)
 	}
 	out := &engine.Planned{JSON: data, Known: map[string]json.RawMessage{}}
 	declared := declaredUnknowns(&p)
-	for _, rc := range p.ResourceChanges {
+	list := p.ResourceChanges
+	if op == plan.Drift {
+		// Its outputs are as they were, and nothing of it is for policy to judge.
+		list, p.OutputChanges, out.JSON = p.ResourceDrift, nil, nil
+	}
+	for _, rc := range list {
 		if rc.Address == stack.UnknownResource || rc.Mode == tfjson.DataResourceMode || rc.Change == nil {
 			continue
 		}
@@ -46,7 +52,7 @@ func convert(data []byte) (*engine.Planned, *tfjson.Plan, error) {
 		if !sensitive && !oc.Actions.Delete() {
 			b, err := json.Marshal(oc.After)
 			if err != nil {
-				return nil, nil, fmt.Errorf("read plan: output %s: %w", name, err)
+				return nil, fmt.Errorf("read plan: output %s: %w", name, err)
 			}
 			out.Known[name] = b
 		}
@@ -57,7 +63,7 @@ func convert(data []byte) (*engine.Planned, *tfjson.Plan, error) {
 	}
 	slices.SortFunc(out.Outputs, func(a, b plan.Attribute) int { return strings.Compare(a.Path, b.Path) })
 	out.Idle = len(out.Changes) == 0 && !outputsChange
-	return out, &p, nil
+	return out, nil
 }
 
 func masked(v any, sensitive bool) any {

@@ -141,7 +141,10 @@ func problem(d diagnostic) engine.Problem {
 }
 
 // trim removes the module call that every root has.
-func trim(addr string) string { return strings.TrimPrefix(addr, "module.this.") }
+func trim(addr string) string { return strings.TrimPrefix(addr, moduleCall) }
+
+// moduleCall is the address of the one module that a root calls.
+const moduleCall = "module.this."
 
 // event turns a line into an event of the engine; false when nobody wants it.
 func (e entry) event() (engine.Event, bool) {

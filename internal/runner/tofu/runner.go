@@ -103,6 +103,8 @@ func (r *Runner) plan(ctx context.Context, t engine.Task, dir string) (*engine.P
 	switch {
 	case t.Operation == plan.Destroy && hasModule(t.Root):
 		args = append(args, "-destroy")
+	case t.Operation == plan.Drift:
+		args = append(args, "-refresh-only", "-lock=false")
 	case t.Provisional():
 		// Nobody applies it, so it keeps nobody out.
 		args = append(args, "-lock=false")
@@ -124,11 +126,11 @@ func (r *Runner) plan(ctx context.Context, t engine.Task, dir string) (*engine.P
 	if err != nil || res.code != 0 || res.signal != 0 {
 		return nil, r.fail(t, "plan", res, problems(res.out), err)
 	}
-	p, _, err := convert(res.out)
+	p, err := convert(res.out, t.Operation)
 	if err != nil {
 		return nil, failure(t, "plan", result{}, nil, err)
 	}
-	if t.Provisional() {
+	if t.Provisional() || t.Operation == plan.Drift {
 		return p, os.Remove(saved)
 	}
 	p.Saved = saved
