@@ -107,6 +107,12 @@ func (a *app) applyEnvironment(ctx context.Context, op plan.Operation, env strin
 			return err
 		}
 	}
+	return a.applyOpen(ctx, s, op, f, yes, format)
+}
+
+// applyOpen plans, shows the plan, asks, and carries it out.
+func (a *app) applyOpen(ctx context.Context, s *session, op plan.Operation, f *engineFlags, yes bool, format string) error {
+	env := s.work.env
 	file, err := a.preview(ctx, s, engine.PreviewOptions{Operation: op, Select: f.selected}, "")
 	if err != nil {
 		return err
@@ -121,8 +127,12 @@ func (a *app) applyEnvironment(ctx context.Context, op plan.Operation, env strin
 		return os.Remove(file.Path())
 	}
 	if n := file.Plan.Approvals.Required; n > 0 {
-		fmt.Fprintf(a.stderr, "\n%s asks for %s. Nothing was changed. Have them given, then apply the plan:\n  strata approve %s\n  strata apply %s\n",
-			env, plural(n, "approval"), file.Path(), file.Path())
+		next := "apply " + a.shown(file.Path())
+		if f.phase == foundingPhase {
+			next = "bootstrap " + env + " --plan " + a.shown(file.Path())
+		}
+		fmt.Fprintf(a.stderr, "\n%s asks for %s. Nothing was changed. Have them given, then carry the plan out:\n  strata approve %s\n  strata %s\n",
+			env, plural(n, "approval"), a.shown(file.Path()), next)
 		return exitError{ExitFindings}
 	}
 	if !yes {
@@ -135,7 +145,7 @@ func (a *app) applyEnvironment(ctx context.Context, op plan.Operation, env strin
 			return exitError{ExitError}
 		}
 	}
-	return a.carryOut(ctx, s, file, format, "strata "+string(op)+" "+file.Path())
+	return a.carryOut(ctx, s, file, format, "strata "+string(op)+" "+a.shown(file.Path()))
 }
 
 // ask wants a yes on the terminal.

@@ -41,9 +41,14 @@ id is in the message that says that the state is locked.`,
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if state != "" {
 			facts := map[string]any{"lock": id, "offline": f.offline}
-			return a.maintain(c.Context(), addr.Unit{Env: args[0], Name: state}, &f, "state-unlocked", facts, func(r *tofu.Lazy, t engine.Task) error {
+			unit := addr.Unit{Env: args[0], Name: state}
+			err := a.maintain(c.Context(), unit, &f, "state-unlocked", facts, func(r *tofu.Lazy, t engine.Task) error {
 				return r.ForceUnlock(c.Context(), t, id)
 			})
+			if err == nil {
+				fmt.Fprintf(a.stdout, "The state of %s is unlocked. Go on with: strata apply %s\n", unit, unit.Env)
+			}
+			return err
 		}
 		return a.unlock(c.Context(), args[0], &storeFlags{offline: f.offline, store: f.store}, yes)
 	}
@@ -102,9 +107,14 @@ unit's module, as plans show it; ID is what the provider knows the object by.`,
 	f.registerBase(cmd)
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		facts := map[string]any{"resource": args[2], "id": args[3], "offline": f.offline}
-		return a.maintain(c.Context(), addr.Unit{Env: args[0], Name: args[1]}, &f, "resource-imported", facts, func(r *tofu.Lazy, t engine.Task) error {
+		unit := addr.Unit{Env: args[0], Name: args[1]}
+		err := a.maintain(c.Context(), unit, &f, "resource-imported", facts, func(r *tofu.Lazy, t engine.Task) error {
 			return r.Import(c.Context(), t, args[2], args[3])
 		})
+		if err == nil {
+			fmt.Fprintf(a.stdout, "%s is in %s now. See what that changes: strata plan %s --unit %s\n", args[2], unit, unit.Env, unit.Name)
+		}
+		return err
 	}
 	return cmd
 }
@@ -131,6 +141,5 @@ func (a *app) maintain(ctx context.Context, unit addr.Unit, f *engineFlags, acti
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%s: done. See what there is to do now: strata plan %s --unit %s\n", unit, unit.Env, unit.Name)
 	return nil
 }

@@ -32,7 +32,18 @@ type engineFlags struct {
 	timeout  time.Duration
 	selected engine.Selection
 	standIn  []string
+	phase    phase
 }
+
+// phase says where bootstrap is; any other command works on environments that are
+// beyond it.
+type phase int
+
+const (
+	ordinary      phase = iota
+	foundingPhase       // there is nowhere yet to keep state, nor a key
+	movingPhase         // states may not be encrypted yet
+)
 
 // registerBase registers the flags of commands that work with OpenTofu, and what
 // commands that plan have besides.
@@ -130,7 +141,10 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 		return nil, err
 	}
 	s.target = &engine.Target{Check: r, Compiled: compiled, Offline: f.offline, Scratch: filepath.Join(s.tmp, "none.tfstate")}
-	if f.offline {
+	switch {
+	case f.phase == foundingPhase:
+		s.target.StateFile = func(u addr.Unit) string { return s.work.founding(u.Name) }
+	case f.offline:
 		s.target.StateFile = func(u addr.Unit) string { return s.work.state(u.Name) }
 	}
 	if s.target.Modules, err = s.work.writeModules(r, compiled); err != nil {
@@ -181,7 +195,16 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 		return nil, err
 	}
 	cfg.Providers = served
-	cfg.Env = append(cfg.Env, "TF_CLI_CONFIG_FILE="+cfg.CLIConfig)
+	secret, err := encryption(s.target.Compiled.Environment(), f.offline || f.phase == foundingPhase)
+	if err != nil {
+		return nil, err
+	}
+	secret.Migrating = f.phase == movingPhase
+	variables, err := secret.Variable()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Env = append(append(cfg.Env, "TF_CLI_CONFIG_FILE="+cfg.CLIConfig), variables...)
 	if !f.offline {
 		cfg.Lock = filepath.Join(s.work.work(), ".terraform.lock.hcl")
 	}

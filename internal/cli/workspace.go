@@ -57,6 +57,12 @@ func (w workspace) plans() string   { return filepath.Join(w.base, "plans") }
 func (w workspace) cloud() string   { return filepath.Join(w.base, "cloud", w.env) }
 func (w workspace) cluster() string { return filepath.Join(w.base, "cluster", w.env) }
 func (w workspace) mirror() string  { return filepath.Join(w.base, "mirror", w.env) }
+
+// founding is where the state of a unit is kept until there is a place for it.
+func (w workspace) founding(unit string) string {
+	return filepath.Join(w.base, "bootstrap", w.env, filepath.FromSlash(unit)+".tfstate")
+}
+
 func (w workspace) state(unit string) string {
 	return filepath.Join(w.base, "state", w.env, filepath.FromSlash(unit)+".tfstate")
 }

@@ -2,9 +2,12 @@ package tofu
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"time"
 
+	"github.com/stratahq/strata/internal/compile/stack"
 	"github.com/stratahq/strata/internal/engine"
 )
 
@@ -19,6 +22,51 @@ func (r *Runner) Import(ctx context.Context, t engine.Task, resource, id string)
 // *engine.Failure.
 func (r *Runner) ForceUnlock(ctx context.Context, t engine.Task, id string) error {
 	return r.maintain(ctx, t, "unlock", "force-unlock", "-force", "-no-color", id)
+}
+
+// Move takes the state of a unit from a local file to the backend of the task's root.
+// A move that was cut off is done by moving again. The error is an *engine.Failure.
+func (r *Runner) Move(ctx context.Context, t engine.Task, from string) error {
+	dir := r.dir(t.Unit.Addr)
+	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	if err != nil {
+		return failure(t, "move", result{}, nil, err)
+	}
+	defer held.Close()
+	before := t
+	if before.Root, err = localRoot(t.Root, from); err != nil {
+		return failure(t, "move", result{}, nil, err)
+	}
+	if err := r.prepare(ctx, before, dir); err != nil {
+		return err
+	}
+	// From here on the folder is of neither backend until the move is done.
+	if err := remove(filepath.Join(dir, stampFile)); err != nil {
+		return failure(t, "move", result{}, nil, err)
+	}
+	if err := writeFile(filepath.Join(dir, stack.FileName), t.Root); err != nil {
+		return failure(t, "move", result{}, nil, err)
+	}
+	res, err := r.run(ctx, command{
+		dir: dir, args: []string{"init", "-json", "-input=false", "-migrate-state", "-force-copy"}, limit: r.cfg.PlanTimeout, grace: time.Minute,
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil || res.code != 0 || res.signal != 0 {
+		return r.fail(t, "move", res, problems(res.out), err)
+	}
+	return nil
+}
+
+// localRoot is a root whose state is in a local file instead.
+func localRoot(root []byte, file string) ([]byte, error) {
+	var doc map[string]map[string]any
+	if err := json.Unmarshal(root, &doc); err != nil {
+		return nil, fmt.Errorf("read the root: %w", err)
+	}
+	doc["terraform"]["backend"] = map[string]any{"local": map[string]any{"path": file}}
+	return json.Marshal(doc)
 }
 
 func (r *Runner) maintain(ctx context.Context, t engine.Task, stage string, args ...string) error {
@@ -39,6 +87,15 @@ func (r *Runner) maintain(ctx context.Context, t engine.Task, stage string, args
 		return r.fail(t, stage, res, problems(res.out), err)
 	}
 	return remove(filepath.Join(dir, applyLog))
+}
+
+// Move is Runner.Move.
+func (l *Lazy) Move(ctx context.Context, t engine.Task, from string) error {
+	r, err := l.get(t, "move")
+	if err != nil {
+		return err
+	}
+	return r.Move(ctx, t, from)
 }
 
 // Import is Runner.Import.

@@ -1,0 +1,134 @@
+package tofu
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/engine"
+	"github.com/stratahq/strata/internal/graph"
+	"github.com/stratahq/strata/internal/plan"
+)
+
+func TestEncryptionVariable(t *testing.T) {
+	for name, c := range map[string]struct {
+		e     Encryption
+		holds []string
+		err   string
+	}{
+		"none":       {Encryption{}, nil, ""},
+		"aws":        {Encryption{AWSKey: "arn:aws:kms:eu-west-1:111122223333:key/k"}, []string{`"aws_kms"`, `"region":"eu-west-1"`, `"enforced":true`}, ""},
+		"aws first":  {Encryption{AWSKey: "arn:aws:kms:eu-west-1:111122223333:key/k", Passphrase: strings.Repeat("p", 20)}, []string{`"aws_kms"`}, ""},
+		"aws wrong":  {Encryption{AWSKey: "alias/state"}, nil, "no ARN"},
+		"gcp":        {Encryption{GCPKey: "projects/p/locations/l/keyRings/r/cryptoKeys/k"}, []string{`"gcp_kms"`, `"key_length":32`}, ""},
+		"passphrase": {Encryption{Passphrase: strings.Repeat("p", 16)}, []string{`"pbkdf2"`}, ""},
+		"short":      {Encryption{Passphrase: "short"}, nil, "too short"},
+		"migrating":  {Encryption{Passphrase: strings.Repeat("p", 16), Migrating: true}, []string{`"fallback"`, `"unencrypted"`}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := c.e.Variable()
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Fatalf("error %v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil || (len(got) == 1) == c.e.None() {
+				t.Fatal(got, err)
+			}
+			for _, h := range c.holds {
+				if !strings.Contains(got[0], h) {
+					t.Errorf("%s lacks %s", got[0], h)
+				}
+			}
+		})
+	}
+}
+
+// root is a root with a resource of OpenTofu's own that keeps a value, below a module
+// as Strata's roots have it.
+const testRoot = `{
+  "terraform": {"required_version": ">= 1.10", "backend": {"local": {"path": %q}}},
+  "module": {"this": {"source": "./m"}},
+  "output": {"id": {"value": "${module.this.id}"}}
+}`
+
+const testModule = `{
+  "resource": {"terraform_data": {"kept": {"input": "planted-password-in-a-state"}}},
+  "output": {"id": {"value": "${terraform_data.kept.id}"}}
+}`
+
+// realRunner returns a runner of the real OpenTofu with a task whose state is kept in
+// a file.
+func realRunner(t *testing.T, env ...string) (r *Runner, task engine.Task, state string) {
+	t.Helper()
+	binary, err := filepath.Abs("../../../bin/tofu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Skip("needs OpenTofu: make engines")
+	}
+	dir, saved := t.TempDir(), t.TempDir()
+	state = filepath.Join(t.TempDir(), "state.tfstate")
+	rc := filepath.Join(dir, "tofu.rc")
+	if err := os.WriteFile(rc, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = New(Config{Binary: binary, Version: "test", Dir: dir, Saved: saved, CLIConfig: rc, Env: append(Environ(os.Environ(), true, nil), append(env, "TF_CLI_CONFIG_FILE="+rc)...)})
+	task = engine.Task{
+		Unit: graph.Unit{Addr: addr.Unit{Env: "dev", Name: "kept"}, Kind: graph.Tofu}, Operation: plan.Apply, Emit: func(engine.Event) {},
+		Root: []byte(strings.ReplaceAll(testRoot, "%q", `"`+state+`"`)),
+	}
+	m := filepath.Join(r.dir(task.Unit.Addr), "m")
+	if err := os.MkdirAll(m, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(m, "main.tf.json"), []byte(testModule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return r, task, state
+}
+
+// TestEncryptedState applies with the real OpenTofu: neither the state nor the saved
+// plan holds a value in the clear, and without the passphrase nobody reads them.
+func TestEncryptedState(t *testing.T) {
+	e := Encryption{Passphrase: "a passphrase of some length"}
+	v, err := e.Variable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, task, state := realRunner(t, v...)
+	p, err := r.Plan(context.Background(), task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Counts.Create != 1 {
+		t.Errorf("counts %+v", p.Counts)
+	}
+	if _, err := r.Apply(context.Background(), task, p.Saved); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{state, p.Saved} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, []byte("planted-password-in-a-state")) {
+			t.Errorf("%s holds the value", file)
+		}
+	}
+	again, err := r.Plan(context.Background(), task)
+	if err != nil || !again.Idle {
+		t.Errorf("the state cannot be read again: %v", err)
+	}
+	cfg := r.cfg
+	cfg.Env = Environ(os.Environ(), true, nil)
+	if _, err := New(cfg).Plan(context.Background(), task); err == nil {
+		t.Error("the state can be read without the passphrase")
+	}
+}
