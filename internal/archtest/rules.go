@@ -14,7 +14,7 @@ var Repository = Rules{
 		// Side by side: neither knows of the other. policy reads plans; plan, below, knows
 		// nothing of policy.
 		{"internal/compile", "internal/policy"},
-		{"internal/check", "internal/store"},
+		{"internal/check", "internal/store", "internal/tfmodule"},
 		{"internal/engine", "internal/store/..."},
 		{"internal/runner/...", "internal/provider/...", "internal/node", "internal/image", "internal/proxy", "internal/identity"},
 		{"internal/cli/view"},

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -174,16 +173,7 @@ func askProvider(ctx context.Context, binary, source, constraint string) (doc []
 		return nil, "", err
 	}
 	run := func(args ...string) ([]byte, error) {
-		cmd := exec.CommandContext(ctx, b.Path, args...)
-		cmd.Dir = dir
-		cmd.Env = append(tofu.Environ(os.Environ(), true, nil), "TF_CLI_CONFIG_FILE="+os.DevNull)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		out, err := cmd.Output()
-		if err != nil {
-			return nil, fmt.Errorf("tofu %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
-		}
-		return out, nil
+		return b.Run(ctx, dir, append(tofu.Environ(os.Environ(), true, nil), "TF_CLI_CONFIG_FILE="+os.DevNull), args...)
 	}
 	if _, err := run("init", "-no-color", "-input=false"); err != nil {
 		return nil, "", err

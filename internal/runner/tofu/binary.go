@@ -1,6 +1,7 @@
 package tofu
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Binary is an OpenTofu or Terraform executable.
@@ -95,4 +97,35 @@ func (b Binary) check() error {
 		return fmt.Errorf("%s is version %s; Strata needs %d.%d or later", b.Path, b.Version, want[0], want[1])
 	}
 	return nil
+}
+
+// CommandError is how a command of OpenTofu failed.
+type CommandError struct {
+	Command, Stderr string
+	Err             error
+}
+
+// Error names the command and says what it printed.
+func (e *CommandError) Error() string {
+	return fmt.Sprintf("tofu %s: %v: %s", e.Command, e.Err, strings.TrimSpace(e.Stderr))
+}
+
+// Unwrap returns how the process ended.
+func (e *CommandError) Unwrap() error { return e.Err }
+
+// Run runs a command in a folder with an environment and returns what it printed. It
+// is for commands that change nothing; when ctx ends they are asked to stop. The error
+// is a *CommandError.
+func (b Binary) Run(ctx context.Context, dir string, env []string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, b.Path, args...)
+	cmd.Dir, cmd.Env = dir, env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return out, &CommandError{Command: args[0], Stderr: stderr.String(), Err: err}
+	}
+	return out, nil
 }

@@ -1,4 +1,9 @@
-# Runs in the organization's management account, which alone may make accounts.
+# An AWS account of the organization for one environment, below an organizational
+# unit, with guard rails that only deny, a monthly budget that warns at 80 and 100
+# percent, and the role that Strata deploys with.
+#
+# It runs in the organization's management account, which alone may make accounts.
+# AWS closes an account that is destroyed, and deletes it after 90 days.
 
 data "aws_partition" "current" {}
 

@@ -23,6 +23,7 @@ variable "environment" {
 variable "protected" {
   description = "Keeps the account open when it is destroyed here."
   type        = bool
+  default     = true
   nullable    = false
 }
 

@@ -1,4 +1,12 @@
+# A RabbitMQ broker, or three in three zones, on Amazon MQ. Connections need TLS and
+# a password, which Secrets Manager makes and which is in no state.
+
+# Waives mq-cmk: Amazon MQ encrypts disks of RabbitMQ with a key of AWS's only.
+# Waives mq-audit-log: RabbitMQ on Amazon MQ has general logs only.
+
 locals {
+  high_availability = coalesce(var.high_availability, var.protected)
+
   # A broker's name has at most 50 characters.
   id = length(var.name) <= 48 ? var.name : "${trimsuffix(substr(var.name, 0, 39), "-")}-${substr(sha256(var.name), 0, 8)}"
 
@@ -67,10 +75,10 @@ resource "aws_cloudformation_stack" "broker" {
           EngineType              = "RABBITMQ"
           EngineVersion           = "3.13"
           HostInstanceType        = local.instance
-          DeploymentMode          = var.high_availability ? "CLUSTER_MULTI_AZ" : "SINGLE_INSTANCE"
+          DeploymentMode          = local.high_availability ? "CLUSTER_MULTI_AZ" : "SINGLE_INSTANCE"
           PubliclyAccessible      = false
           AutoMinorVersionUpgrade = true
-          SubnetIds               = var.high_availability ? var.subnet_ids : [var.subnet_ids[0]]
+          SubnetIds               = local.high_availability ? var.subnet_ids : [var.subnet_ids[0]]
           SecurityGroups          = [aws_security_group.this.id]
           # Amazon MQ encrypts RabbitMQ's disks with a key of AWS only.
           EncryptionOptions = { UseAwsOwnedKey = true }

@@ -64,10 +64,9 @@ variable "size" {
 }
 
 variable "high_availability" {
-  description = "Three brokers in three zones instead of one."
+  description = "Three brokers in three zones instead of one. Without a word it follows protected."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }
 
 variable "maintenance_window" {

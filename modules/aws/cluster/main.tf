@@ -1,3 +1,19 @@
+# An EKS cluster with a private endpoint, Secrets encrypted with a key of its own,
+# all logs of the control plane, access entries instead of the aws-auth ConfigMap,
+# and identities for pods by EKS Pod Identity. Its nodes are Bottlerocket:
+# immutable, with encrypted disks and instance metadata that pods cannot reach.
+#
+# EKS has a switch for deletion protection, but not in all versions of the provider
+# that this module takes. What keeps a protected cluster is Strata's policy
+# protected-destroy, and that a plan has to be approved.
+
+# Waives ebs-cmk: disks of nodes are encrypted with the account's own EBS key, not
+#   the cluster's. A key of one's own must trust a role of AWS that a new account does
+#   not have yet; the disks hold images, logs and temporary files.
+# Waives eks-creator-admin: whoever makes the cluster is its administrator. That is
+#   the role that environments are applied with, which has to put objects into the
+#   cluster.
+
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}

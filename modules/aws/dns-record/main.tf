@@ -1,3 +1,6 @@
+# A name in the environment's zone: another name (CNAME) of the environment's
+# gateway, or of a given target.
+
 resource "aws_route53_record" "this" {
   zone_id = var.zone_id
   name    = "${var.name}.${var.zone_name}"

@@ -12,5 +12,6 @@ variable "zone" {
 variable "protected" {
   description = "Keeps the zone from being destroyed while records of others are in it."
   type        = bool
+  default     = true
   nullable    = false
 }

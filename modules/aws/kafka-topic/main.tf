@@ -1,3 +1,11 @@
+# A topic on the environment's MSK cluster and a user for the workload that asked
+# for it. MSK makes both by CloudFormation; the user's password is made by Secrets
+# Manager and is in no state.
+
+# Waives kafka-acl: any user of the cluster may read and write any topic of the
+#   environment. MSK has no call that writes ACLs for users that sign in by SCRAM;
+#   environments are apart.
+
 locals {
   # A stack's name has letters, digits and hyphens; a topic's has dots as well, which
   # Kafka would not tell from underscores in its metrics.

@@ -1,3 +1,8 @@
+# The Amazon MSK cluster that an environment's topics share: brokers in two or three
+# zones, TLS only, signed in by SCRAM or IAM, disks and logs encrypted with the
+# environment's key. Topics are made by the module kafka-topic, never by programs
+# that write to them.
+
 locals {
   # A cluster's name has at most 64 characters.
   id = length(var.name) <= 56 ? var.name : "${trimsuffix(substr(var.name, 0, 47), "-")}-${substr(sha256(var.name), 0, 8)}"

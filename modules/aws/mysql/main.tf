@@ -1,4 +1,11 @@
+# A MySQL server on Amazon RDS with one database. RDS makes the password, keeps it
+# in Secrets Manager and rotates it. Connections without TLS are refused, disks,
+# backups, logs and insights are encrypted with the environment's key, and point-in-
+# time recovery goes back as long as backups are kept.
+
 locals {
+  high_availability = coalesce(var.high_availability, var.protected)
+
   # An identifier has at most 63 characters, and two names must not become one.
   id = length(var.name) <= 50 ? var.name : "${trimsuffix(substr(var.name, 0, 41), "-")}-${substr(sha256(var.name), 0, 8)}"
 
@@ -133,7 +140,7 @@ resource "aws_db_instance" "this" {
   storage_encrypted     = true
   kms_key_id            = var.kms_key
 
-  multi_az               = var.high_availability
+  multi_az               = local.high_availability
   db_subnet_group_name   = aws_db_subnet_group.this.name
   vpc_security_group_ids = [aws_security_group.this.id]
   parameter_group_name   = aws_db_parameter_group.this.name

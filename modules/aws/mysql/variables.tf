@@ -99,10 +99,9 @@ variable "max_storage" {
 }
 
 variable "high_availability" {
-  description = "A standby in another zone takes over when the server fails."
+  description = "A standby in another zone takes over when the server fails. Without a word it follows protected."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }
 
 variable "backup_days" {

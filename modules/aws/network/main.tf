@@ -1,3 +1,9 @@
+# A network over one to six zones. Each zone has a public subnet for load balancers,
+# a private one for nodes and pods, and one for data that has no way to the
+# internet. Private subnets reach the internet by a NAT gateway of their zone, by
+# one that all share, or not at all; AWS's own services they reach by endpoints. All
+# traffic is in flow logs, which are encrypted.
+
 data "aws_availability_zones" "available" {
   state = "available"
 }

@@ -1,4 +1,10 @@
+# A Redis server, or a pair in two zones, on Amazon ElastiCache. Connections need
+# TLS and a password, which Secrets Manager makes and which is in no state. The user
+# may neither administrate the server nor run what blocks it.
+
 locals {
+  high_availability = coalesce(var.high_availability, var.protected)
+
   # A replication group's id has at most 40 characters.
   id = length(var.name) <= 38 ? var.name : "${trimsuffix(substr(var.name, 0, 29), "-")}-${substr(sha256(var.name), 0, 8)}"
 
@@ -131,9 +137,9 @@ resource "aws_elasticache_replication_group" "this" {
   port                 = local.port
   parameter_group_name = aws_elasticache_parameter_group.this.name
 
-  num_cache_clusters         = var.high_availability ? 2 : 1
-  automatic_failover_enabled = var.high_availability
-  multi_az_enabled           = var.high_availability
+  num_cache_clusters         = local.high_availability ? 2 : 1
+  automatic_failover_enabled = local.high_availability
+  multi_az_enabled           = local.high_availability
 
   subnet_group_name  = aws_elasticache_subnet_group.this.name
   security_group_ids = [aws_security_group.this.id]

@@ -76,10 +76,9 @@ variable "size" {
 }
 
 variable "high_availability" {
-  description = "A replica in another zone takes over when the store fails."
+  description = "A replica in another zone takes over when the store fails. Without a word it follows protected."
   type        = bool
-  default     = false
-  nullable    = false
+  default     = null
 }
 
 variable "backup_days" {

@@ -1,3 +1,7 @@
+# Image repositories of an environment, encrypted with a key of their own. A tag
+# that was pushed is never another image, every image is scanned when it is pushed,
+# and images without a tag go after a while.
+
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}

@@ -12,6 +12,7 @@ variable "name" {
 variable "protected" {
   description = "Keeps repositories from being destroyed while images are in them, and gives a deleted key 30 days to come back instead of 7."
   type        = bool
+  default     = true
   nullable    = false
 }
 

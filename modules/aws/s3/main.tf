@@ -1,3 +1,11 @@
+# A bucket, encrypted with the environment's key, versioned, reached over TLS only
+# and never public, with a user that may read and write the objects of this bucket
+# and nothing else.
+
+# Waives iam-user: the S3 protocol as the contract promises it knows access keys
+#   only. The user may use this bucket alone, has no password, and the secret half of
+#   its key is in Secrets Manager.
+
 data "aws_caller_identity" "current" {}
 
 data "aws_region" "current" {}

@@ -1,3 +1,10 @@
+# Where an environment's secrets are: AWS Secrets Manager below a path of the
+# environment's own, a key that encrypts them and the environment's data, and a role
+# with which External Secrets reads exactly this path from the cluster.
+#
+# Rotated by AWS: the key once a year. Passwords of databases are RDS's, which
+# rotates them weekly.
+
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}

@@ -29,5 +29,6 @@ variable "cluster_name" {
 variable "protected" {
   description = "Gives a deleted key 30 days to come back instead of 7."
   type        = bool
+  default     = true
   nullable    = false
 }

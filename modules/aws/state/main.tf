@@ -1,3 +1,10 @@
+# The bucket in which OpenTofu keeps the environment's state: versioned, encrypted
+# with a key of its own, reached over TLS only, with locks as files beside the
+# states. `strata bootstrap ENV` makes it and moves its own state into it.
+
+# Waives s3-access-logging: who reads states is in CloudTrail, which is an account's
+#   matter.
+
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}

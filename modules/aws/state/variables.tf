@@ -23,6 +23,7 @@ variable "region" {
 variable "protected" {
   description = "Keeps the bucket from being destroyed while something is in it, and gives a deleted key 30 days to come back instead of 7."
   type        = bool
+  default     = true
   nullable    = false
 }
 

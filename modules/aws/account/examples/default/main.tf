@@ -1,5 +1,9 @@
 provider "aws" {
   region = "eu-west-1"
+
+  default_tags {
+    tags = { platform = "acme", environment = "prod" }
+  }
 }
 
 module "account" {
@@ -7,7 +11,6 @@ module "account" {
 
   platform    = "acme"
   environment = "prod"
-  protected   = true
   name        = "acme-prod"
   email       = "aws-prod@acme.example"
   parent      = "ou-ab12-cdefgh34"
@@ -15,6 +18,5 @@ module "account" {
 }
 
 output "account_id" {
-  description = "Id of the new account."
-  value       = module.account.account_id
+  value = module.account.account_id
 }

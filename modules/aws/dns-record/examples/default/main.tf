@@ -1,16 +1,19 @@
 provider "aws" {
   region = "eu-west-1"
+
+  default_tags {
+    tags = { platform = "acme", environment = "prod" }
+  }
 }
 
-module "record" {
+module "dns_record" {
   source = "../.."
 
   name      = "tools"
   zone_id   = "Z0123456789ABCDEFGHIJ"
-  zone_name = "dev.acme.example"
+  zone_name = "acme.example"
 }
 
 output "host" {
-  description = "tools.dev.acme.example, another name of gateway.dev.acme.example."
-  value       = module.record.host
+  value = module.dns_record.host
 }

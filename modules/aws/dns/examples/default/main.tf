@@ -1,15 +1,17 @@
 provider "aws" {
   region = "eu-west-1"
+
+  default_tags {
+    tags = { platform = "acme", environment = "prod" }
+  }
 }
 
 module "dns" {
   source = "../.."
 
-  zone      = "dev.acme.example"
-  protected = false
+  zone = "acme.example"
 }
 
 output "name_servers" {
-  description = "What the parent zone must delegate to."
-  value       = module.dns.name_servers
+  value = module.dns.name_servers
 }

@@ -1,16 +1,18 @@
 provider "aws" {
   region = "eu-west-1"
+
+  default_tags {
+    tags = { platform = "acme", environment = "prod" }
+  }
 }
 
 module "registry" {
   source = "../.."
 
-  name         = "acme-dev-registry"
-  protected    = false
+  name         = "acme-prod-registry"
   repositories = ["storefront", "payments/checkout"]
 }
 
 output "url" {
-  description = "Where images are pushed to."
-  value       = module.registry.url
+  value = module.registry.url
 }

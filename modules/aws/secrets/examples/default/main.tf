@@ -1,17 +1,19 @@
 provider "aws" {
   region = "eu-west-1"
+
+  default_tags {
+    tags = { platform = "acme", environment = "prod" }
+  }
 }
 
 module "secrets" {
   source = "../.."
 
-  name         = "acme-dev-secrets"
-  path_prefix  = "acme/dev"
-  cluster_name = "acme-dev-cluster"
-  protected    = false
+  name         = "acme-prod-secrets"
+  path_prefix  = "acme/prod"
+  cluster_name = "acme-prod-cluster"
 }
 
 output "store" {
-  description = "aws-secrets-manager:eu-west-1"
-  value       = module.secrets.store
+  value = module.secrets.store
 }

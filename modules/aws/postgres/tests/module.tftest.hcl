@@ -1,0 +1,109 @@
+provider "aws" {
+  region = "eu-west-1"
+}
+
+variables {
+  name                      = "acme-prod-catalog-db"
+  vpc_id                    = "vpc-0123456789abcdef0"
+  subnet_ids                = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1", "subnet-0123456789abcdef2"]
+  allowed_security_group_id = "sg-0123456789abcdef0"
+  kms_key                   = "arn:aws:kms:eu-west-1:111122223333:key/6754af96-32a2-445e-a5c2-93e5aac08633"
+  secret_path               = "acme/prod/catalog/db"
+}
+
+# It can be made, and unmade in one go.
+run "whole_life" {
+  command = apply
+
+  variables {
+    protected = false
+  }
+
+  assert {
+    condition     = output.port == 5432
+    error_message = "The port is another."
+  }
+
+  assert {
+    condition     = aws_db_instance.this.manage_master_user_password && endswith(output.password, "#password")
+    error_message = "The password is in the state."
+  }
+
+  assert {
+    condition     = aws_db_instance.this.storage_encrypted && !aws_db_instance.this.publicly_accessible
+    error_message = "The server is open."
+  }
+
+  assert {
+    condition     = contains([for p in aws_db_parameter_group.this.parameter : "${p.name}=${p.value}"], "rds.force_ssl=1")
+    error_message = "Connections without TLS are let in."
+  }
+}
+
+run "protected" {
+  command = plan
+
+  variables {
+    protected = true
+  }
+
+  assert {
+    condition     = aws_db_instance.this.deletion_protection && !aws_db_instance.this.skip_final_snapshot
+    error_message = "A protected server may go without a trace."
+  }
+
+  assert {
+    condition     = aws_db_instance.this.multi_az
+    error_message = "A protected server has no standby."
+  }
+}
+
+run "refuses_postgres_version" {
+  command = plan
+
+  variables {
+    postgres_version = "9"
+  }
+
+  expect_failures = [var.postgres_version]
+}
+
+run "refuses_size" {
+  command = plan
+
+  variables {
+    size = "huge"
+  }
+
+  expect_failures = [var.size]
+}
+
+run "refuses_storage" {
+  command = plan
+
+  variables {
+    storage = "20GB"
+  }
+
+  expect_failures = [var.storage]
+}
+
+run "refuses_backup_days" {
+  command = plan
+
+  variables {
+    backup_days = 36
+  }
+
+  expect_failures = [var.backup_days]
+}
+
+run "refuses_maintenance_window" {
+  command = plan
+
+  variables {
+    maintenance_window = "sometimes"
+  }
+
+  expect_failures = [var.maintenance_window]
+}
