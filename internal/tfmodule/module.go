@@ -94,7 +94,13 @@ func Read(module fs.FS) (*Module, error) {
 	return out, nil
 }
 
+// labels are how many labels each kind of block has.
+var labels = map[string]int{"variable": 1, "output": 1, "resource": 2, "data": 2}
+
 func (m *Module) block(b *hclsyntax.Block, src []byte) error {
+	if n, ok := labels[b.Type]; ok && len(b.Labels) != n {
+		return fmt.Errorf("%s: a %s block has %d labels", b.Range(), b.Type, n)
+	}
 	switch b.Type {
 	case "variable":
 		v, err := variable(b, src)
