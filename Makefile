@@ -16,7 +16,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=e2e '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 GODIRS   := $(wildcard cmd internal policies schemas modules engines)
 
-.PHONY: help build engines up test unit race lint fmt bench cover fuzz clean
+.PHONY: help build engines deps up test unit race lint fmt bench cover fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,11 +30,17 @@ engines: bin/tofu ## bin/tofu, from the sources pinned in engines/opentofu (minu
 bin/tofu: engines/opentofu/go.mod engines/opentofu/go.sum
 	@engines/build.sh opentofu github.com/opentofu/opentofu/cmd/tofu bin/tofu '-X github.com/opentofu/opentofu/version.dev=no'
 
+deps: ## what tests need besides Go: Postgres, from Debian, where root may install it
+	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo '==> installing postgresql'; \
+		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql) >/dev/null; \
+	else echo '==> there is no Postgres, so the tests of the store in Postgres are left out'; fi
+
 up: build ## check the example and render its local environment
 	bin/strata -C examples/acme check
 	bin/strata -C examples/acme build local
 
-test: engines lint unit race ## lint and all tests, as CI does it
+test: engines deps lint unit race ## lint and all tests, as CI does it
 
 unit: ## all tests, without lint and the race detector
 	@echo '==> go test ./...'
