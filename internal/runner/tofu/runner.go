@@ -142,6 +142,12 @@ func (r *Runner) fail(t engine.Task, stage string, res result, ps []engine.Probl
 	f := failure(t, stage, res, ps, err)
 	for i, p := range f.Problems {
 		f.Problems[i] = r.inUsersWords(t, p)
+		if p.Summary == "Output refers to sensitive values" {
+			f.Next = "Outputs are kept on record, so a secret's output is the place where it is: let the module put the value into the environment's secret store and give the path."
+		}
+		if r.cfg.Providers != "" && strings.Contains(p.Detail, "does not support") {
+			f.Next = "Stand-ins know only the types in their schema. To add one: `strata schema pull hashicorp/PROVIDER TYPE --modules modules --file schemas/CLOUD.json`."
+		}
 	}
 	return f
 }
