@@ -22,5 +22,8 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A first Ctrl-C lets what is under way come to a safe end, which may take minutes;
+	// a second one ends this process at once, as the system does it.
+	context.AfterFunc(ctx, stop)
 	os.Exit(cli.Run(ctx, version, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +24,9 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"strata": func() {
-			os.Exit(cli.Run(context.Background(), "v0.0.0-test", os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+			context.AfterFunc(ctx, stop)
+			os.Exit(cli.Run(ctx, "v0.0.0-test", os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 	})
 }

@@ -66,11 +66,15 @@ func TestBadInput(t *testing.T) {
 		says    []string
 	}{
 		"a module that does not parse": {
-			func(w *world) { w.edit("modules/bucket/main.tf", `resource "aws_s3_bucket" "this" {`, `resource "aws_s3_bucket" "this" [`) },
+			func(w *world) {
+				w.edit("modules/bucket/main.tf", `resource "aws_s3_bucket" "this" {`, `resource "aws_s3_bucket" "this" [`)
+			},
 			[]string{"plan", "dev", "--offline"}, []string{"dev/workloads/mail/files", "modules/bucket/main.tf:", "Next:"},
 		},
 		"an argument that there is not": {
-			func(w *world) { w.edit("modules/bucket/main.tf", "  bucket = var.name\n", "  bucket = var.name\n  colour = 1\n") },
+			func(w *world) {
+				w.edit("modules/bucket/main.tf", "  bucket = var.name\n", "  bucket = var.name\n  colour = 1\n")
+			},
 			[]string{"plan", "dev", "--offline"}, []string{"modules/bucket/main.tf:25", `"colour"`, "Correct the module"},
 		},
 		"a type without a stand-in": {

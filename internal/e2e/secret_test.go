@@ -15,9 +15,9 @@ import (
 const planted = "planted-password-8f1c2b7d"
 
 // TestSecrets plants a password in the caller's environment and takes the one that
-// the cloud makes for a module. Neither is in what is
-// printed, in any file but the state and the cloud themselves, or in the arguments of
-// any process.
+// the cloud makes for a module. Neither is in what is printed, in the arguments of any
+// process, or in any file but the cloud and the states and saved plans of OpenTofu,
+// which are encrypted outside stand-ins.
 func TestSecrets(t *testing.T) {
 	w := newWorld(t, tools(t), "testdata/repo")
 	w.env = append(w.env, "AWS_SECRET_ACCESS_KEY="+planted, "TF_VAR_password="+planted, "PGPASSWORD="+planted)
