@@ -34,7 +34,7 @@ var Repository = Rules{
 		"internal/yamlout":  {},
 	},
 	Concurrent: []string{
-		"internal/par", "internal/engine", "internal/runner/...", "internal/provider/...", "internal/node",
+		"internal/par", "internal/engine", "internal/store/storetest", "internal/runner/...", "internal/provider/...", "internal/node",
 		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},

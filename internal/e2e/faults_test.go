@@ -112,7 +112,7 @@ func TestBadInput(t *testing.T) {
 			func(*world) {}, []string{"plan", "dew", "--offline"}, []string{`"dew"`, "dev"},
 		},
 		"a unit that there is not": {
-			func(*world) {}, []string{"plan", "dev", "--offline", "--unit", "netwrok"}, []string{"netwrok", `did you mean "network"`},
+			func(*world) {}, []string{"plan", "dev", "--offline", "--unit", "networq"}, []string{"networq", `did you mean "network"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
