@@ -137,7 +137,7 @@ func TestFullDisk(t *testing.T) {
 	bin := tools(t)
 	_, want := uninterrupted(t, bin)
 	need := size(t, filepath.Join(want.dir, ".strata"))
-	const full = 8
+	const full = 5
 	failed := 0
 	for i := range full {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
