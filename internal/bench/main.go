@@ -38,6 +38,8 @@ func run() error {
 	binary := flag.String("strata", "bin/strata", "the binary to measure")
 	acme := flag.String("acme", "examples/acme", "the example repository")
 	n := flag.Int("workloads", 10000, "number of workloads of the synthetic platform")
+	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
+	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
 	if err != nil {
@@ -97,7 +99,11 @@ func run() error {
 		}
 	}
 	print(table, bounds, *n)
-	return nil
+	tofu, err := filepath.Abs(*engine)
+	if err != nil {
+		return err
+	}
+	return plans(bin, tofu, *planned)
 }
 
 // measure runs the binary and returns what the kernel says of it.
