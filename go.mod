@@ -25,7 +25,10 @@ require (
 	sigs.k8s.io/yaml v1.6.0
 )
 
-require github.com/hiddeco/sshsig v0.2.0
+require (
+	github.com/hashicorp/terraform-plugin-framework v1.19.0
+	github.com/hiddeco/sshsig v0.2.0
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect

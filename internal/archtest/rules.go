@@ -35,7 +35,7 @@ var Repository = Rules{
 	},
 	Concurrent: []string{
 		"internal/par", "internal/engine", "internal/store/storetest", "internal/runner/...", "internal/provider/...", "internal/node",
-		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "cmd/...",
+		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},
 	MaxLines: 500,

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -28,7 +30,7 @@ func (a *app) buildCommand() *cobra.Command {
 
   out/ENV/stacks/<unit>/main.tf.json    an OpenTofu root for each unit
   out/ENV/objects/<unit>.yaml           Kubernetes objects, in apply order
-  out/ENV/modules/                      the repository's own modules that are used
+  out/ENV/modules/                      the modules that are used
 
 out/ENV is replaced as a whole or not at all: after an error, a full disk or a
 kill it is what it was. Files that did not change are not touched, so the folder
@@ -101,8 +103,11 @@ func (a *app) buildOne(ctx context.Context, r *check.Result, env, target string)
 		return output.Report{}, err
 	}
 	items := compiled.Items()
-	for _, module := range compiled.OwnModules() {
+	for _, module := range compiled.Modules() {
 		item, err := moduleItem(r, module)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a contract of a cloud that has no modules yet
+		}
 		if err != nil {
 			return output.Report{}, err
 		}
@@ -111,10 +116,10 @@ func (a *app) buildOne(ctx context.Context, r *check.Result, env, target string)
 	return output.Write(ctx, target, check.CacheFile(a.dir, "build-"+cacheKey(target)+".json"), items)
 }
 
-// moduleItem copies one of the repository's own modules into the tree, so that
-// the rendered roots stand by themselves.
+// moduleItem copies a module into the tree, so that the rendered roots stand by
+// themselves.
 func moduleItem(r *check.Result, module string) (output.Item, error) {
-	content, err := r.Repo.ModuleFiles(module)
+	content, err := moduleContent(r, module)
 	if err != nil {
 		return output.Item{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/provider/mirror"
 	"github.com/stratahq/strata/internal/provider/standin"
+	"github.com/stratahq/strata/internal/provider/strata"
 	"github.com/stratahq/strata/internal/runner/tofu"
 	"github.com/stratahq/strata/schemas"
 )
@@ -23,14 +24,18 @@ import (
 func (a *app) providerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "provider", Hidden: true, Short: "Serve an OpenTofu provider"}
 	var o struct {
-		standIn, schema, cloud, account, region string
-		fixtures, faults                        []string
+		standIn, schema, cloud, account, region, secrets string
+		fixtures, faults                                 []string
 	}
 	serve := &cobra.Command{
 		Use:   "serve",
 		Short: "Speak OpenTofu's plugin protocol on standard output",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			go dieWithParent()
+			if o.standIn == "" {
+				return strata.Serve(c.Context(), strata.Options{Secrets: o.secrets})
+			}
 			opt := standin.Options{Cloud: o.cloud, Account: o.account, Region: o.region}
 			var err error
 			if opt.Schema, opt.Facts, err = carried(o.standIn, o.schema); err != nil {
@@ -57,12 +62,12 @@ func (a *app) providerCommand() *cobra.Command {
 				}
 				opt.Faults = append(opt.Faults, f)
 			}
-			go dieWithParent()
 			return standin.New(opt).Serve()
 		},
 	}
 	f := serve.Flags()
-	f.StringVar(&o.standIn, "stand-in", "", "cloud whose provider to stand in for")
+	f.StringVar(&o.standIn, "stand-in", "", "cloud whose provider to stand in for (default: Strata's own provider)")
+	f.StringVar(&o.secrets, "secrets", "", "folder that is the environment's secret store")
 	f.StringVar(&o.schema, "schema", "", "compact schema (default: the carried one)")
 	f.StringVar(&o.cloud, "cloud", "", "folder that plays the cloud")
 	f.StringVar(&o.account, "account", "", "account that the credentials are of")
@@ -141,20 +146,39 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 			return nil, "", err
 		}
 	}
-	if !f.offline {
-		return mirror.CLIConfig(s.work.mirror(), nil, cache, true), "", nil
-	}
-	cloud := s.target.Compiled.Environment().Spec.Cloud
 	self, err := os.Executable()
 	if err != nil {
 		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
-	schema, _, err := carried(cloud, a.ownSchema(cloud))
-	if err != nil {
+	list := []mirror.Provider{{Source: strata.Source, Version: strata.Version, Command: []string{self, "provider", "serve", "--secrets", s.work.secrets()}}}
+	cloud := s.target.Compiled.Environment().Spec.Cloud
+	if f.offline && cloud != model.CloudLocal {
+		p, err := a.cloudStandIn(s, f, self, cloud)
+		if err != nil {
+			return nil, "", err
+		}
+		list = append(list, p)
+	}
+	if err := mirror.Write(s.work.mirror(), list); err != nil {
 		return nil, "", err
 	}
+	sources := make([]string, len(list))
+	var commands strings.Builder
+	for i, p := range list {
+		sources[i] = p.Source
+		commands.WriteString(strings.Join(p.Command, "\x00") + "\n")
+	}
+	return mirror.CLIConfig(s.work.mirror(), sources, cache, !f.offline), commands.String(), nil
+}
+
+// cloudStandIn is the stand-in for a cloud's provider.
+func (a *app) cloudStandIn(s *session, f *engineFlags, self, cloud string) (mirror.Provider, error) {
+	schema, _, err := carried(cloud, a.ownSchema(cloud))
+	if err != nil {
+		return mirror.Provider{}, err
+	}
 	if err := os.MkdirAll(s.work.cloud(), 0o700); err != nil {
-		return nil, "", err
+		return mirror.Provider{}, err
 	}
 	command := []string{self, "provider", "serve", "--stand-in", cloud, "--cloud", s.work.cloud()}
 	if own := a.ownSchema(cloud); own != "" {
@@ -162,15 +186,11 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 	}
 	for _, dir := range s.work.moduleFolders(s.target.Compiled) {
 		file := filepath.Join(dir, "fixtures.yaml")
-		if _, err := os.Stat(file); err == nil {
+		if exists(file) {
 			command = append(command, "--fixtures", file)
 		}
 	}
-	p := mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, f.standIn...)}
-	if err := mirror.Write(s.work.mirror(), []mirror.Provider{p}); err != nil {
-		return nil, "", err
-	}
-	return mirror.CLIConfig(s.work.mirror(), []string{p.Source}, "", false), strings.Join(p.Command, "\x00"), nil
+	return mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, f.standIn...)}, nil
 }
 
 // ownSchema is the file of the repository's own compact schema of a cloud's

@@ -194,7 +194,7 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 	if err := os.WriteFile(cfg.CLIConfig, rc, 0o600); err != nil {
 		return nil, err
 	}
-	cfg.Providers = served
+	cfg.Providers, cfg.StandIns = served, f.offline
 	secret, err := encryption(s.target.Compiled.Environment(), f.offline || f.phase == foundingPhase)
 	if err != nil {
 		return nil, err

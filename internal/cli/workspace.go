@@ -56,6 +56,7 @@ func (w workspace) work() string    { return filepath.Join(w.base, "work", w.env
 func (w workspace) plans() string   { return filepath.Join(w.base, "plans") }
 func (w workspace) cloud() string   { return filepath.Join(w.base, "cloud", w.env) }
 func (w workspace) cluster() string { return filepath.Join(w.base, "cluster", w.env) }
+func (w workspace) secrets() string { return filepath.Join(w.base, "secrets", w.env) }
 func (w workspace) mirror() string  { return filepath.Join(w.base, "mirror", w.env) }
 
 // founding is where the state of a unit is kept until there is a place for it.

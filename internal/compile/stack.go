@@ -95,18 +95,6 @@ func ModulePath(module string) string {
 	return path.Join(ModulesDir, "own", strings.TrimPrefix(module, "modules/"))
 }
 
-// OwnModules lists the folders of the repository's own modules that the
-// environment's units call, sorted.
-func (c *Compiled) OwnModules() []string {
-	used := map[string]bool{}
-	for _, u := range c.Graph.Units {
-		if u.Kind == graph.Tofu && !u.Existing && !strings.HasPrefix(u.Module, catalog.BuiltinPrefix) {
-			used[u.Module] = true
-		}
-	}
-	return model.SortedKeys(used)
-}
-
 // stackDigest is the part of a stack.Context that can be written as JSON.
 type stackDigest struct {
 	Context map[string]any

@@ -3,12 +3,16 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stratahq/strata/internal/provider/mirror"
+	"github.com/stratahq/strata/internal/provider/strata"
 )
 
 // planted are secrets that the caller has in the environment.
@@ -155,4 +159,89 @@ func arguments(names ...string) func() string {
 		}
 		return all.String()
 	}
+}
+
+// TestStrataProvider makes a secret with Strata's own provider: OpenTofu knows its
+// path and never its value.
+func TestStrataProvider(t *testing.T) {
+	bin := tools(t)
+	dir := t.TempDir()
+	store := filepath.Join(dir, "secrets")
+	served := mirror.Provider{Source: strata.Source, Version: strata.Version, Command: []string{filepath.Join(bin, "strata"), "provider", "serve", "--secrets", store}}
+	if err := mirror.Write(filepath.Join(dir, "mirror"), []mirror.Provider{served}); err != nil {
+		t.Fatal(err)
+	}
+	e := &every{t: t, dir: filepath.Join(dir, "root"), bin: bin}
+	rc := filepath.Join(dir, "tofu.rc")
+	e.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TF_CLI_CONFIG_FILE=" + rc, "CHECKPOINT_DISABLE=1"}
+	root := `terraform {
+  required_providers {
+    strata = { source = "stratahq/strata", version = ">= 0.1, < 2" }
+  }
+}
+
+provider "strata" {
+  platform    = "small"
+  environment = "local"
+}
+
+resource "strata_secret" "this" {
+  path = "small/local/db/password"
+}
+
+output "reference" {
+  value = strata_secret.this.id
+}
+`
+	for file, text := range map[string]string{rc: string(mirror.CLIConfig(filepath.Join(dir, "mirror"), []string{served.Source}, "", false)), filepath.Join(e.dir, "main.tf"): root} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.tofu(0, "init", "-input=false", "-no-color")
+	e.tofu(0, "apply", "-no-color", "-auto-approve")
+	file := filepath.Join(store, "small", "local", "db", "password.secret")
+	value := read(t, file)
+	if len(value) != 32 {
+		t.Errorf("%d characters", len(value))
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("others may read it: %v %v", info.Mode(), err)
+	}
+	if bytes.Contains([]byte(read(t, filepath.Join(e.dir, "terraform.tfstate"))), []byte(value)) {
+		t.Error("the state has the value")
+	}
+	e.tofu(0, "plan", "-no-color", "-detailed-exitcode")
+	// It is taken over as it is, and made again when somebody removed it.
+	e.tofu(0, "state", "rm", "strata_secret.this")
+	e.tofu(0, "import", "-no-color", "strata_secret.this", "small/local/db/password")
+	e.tofu(0, "plan", "-no-color", "-detailed-exitcode")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	e.tofu(0, "apply", "-no-color", "-auto-approve")
+	if again := read(t, file); again == value || len(again) != 32 {
+		t.Error("it is not a new one")
+	}
+	for bad, says := range map[string]string{`path = "../outside"`: "no path of a secret", "path = \"small/x\"\n  length = 3": "16 to 128"} {
+		if err := os.WriteFile(filepath.Join(e.dir, "main.tf"), []byte(strings.Replace(root, `path = "small/local/db/password"`, bad, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out := e.tofu(1, "apply", "-no-color", "-auto-approve"); !strings.Contains(strings.Join(strings.Fields(out), " "), says) {
+			t.Errorf("%s: does not say %q:\n%s", bad, says, out)
+		}
+	}
+	e.tofu(0, "destroy", "-no-color", "-auto-approve")
+	if left := files(t, store, ".secret"); len(left) > 0 {
+		t.Errorf("these are left: %v", left)
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -91,40 +91,36 @@ func (s *Server) fillBlock(seed string, b Block, v map[string]any) map[string]an
 	for name, a := range b.Attributes {
 		e := v[name]
 		if a.Nested != nil && e != nil && wholeObject(e) {
-			out[name] = s.fillNested(seed+"."+name, Block{Attributes: a.Nested.Attributes}, e)
+			out[name] = s.fillNested(seed+"."+name, a.Nested.Nesting, Block{Attributes: a.Nested.Attributes}, e)
 			continue
 		}
 		out[name] = s.fillValue(seed+"."+name, name, a.typ(), e, a.Optional)
 	}
 	for name, n := range b.Blocks {
-		out[name] = s.fillNested(seed+"."+name, n.Block, v[name])
+		out[name] = s.fillNested(seed+"."+name, n.Nesting, n.Block, v[name])
 	}
 	return out
 }
 
 func wholeObject(v any) bool { _, open := v.(unknown); return !open }
 
-func (s *Server) fillNested(seed string, b Block, v any) any {
+func (s *Server) fillNested(seed, nesting string, b Block, v any) any {
 	switch v := v.(type) {
 	case []any:
 		out := make([]any, len(v))
 		for i, e := range v {
-			out[i] = s.fillNested(seed+"["+strconv.Itoa(i)+"]", b, e)
+			out[i] = s.fillNested(seed+"["+strconv.Itoa(i)+"]", "single", b, e)
 		}
 		return out
 	case map[string]any:
-		for k := range v {
-			_, attr := b.Attributes[k]
-			_, block := b.Blocks[k]
-			if !attr && !block { // a map of objects
-				out := make(map[string]any, len(v))
-				for k, e := range v {
-					out[k] = s.fillNested(seed+"."+k, b, e)
-				}
-				return out
-			}
+		if nesting != "map" {
+			return s.fillBlock(seed, b, v)
 		}
-		return s.fillBlock(seed, b, v)
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = s.fillNested(seed+"."+k, "single", b, e)
+		}
+		return out
 	}
 	return v
 }

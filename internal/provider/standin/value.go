@@ -91,6 +91,9 @@ func encode(v any, t tftypes.Type) (*tfprotov6.DynamicValue, error) {
 }
 
 func typed(v any, t tftypes.Type) (tftypes.Value, error) {
+	if t.Is(tftypes.DynamicPseudoType) {
+		t = natural(v)
+	}
 	switch v := v.(type) {
 	case nil:
 		return tftypes.NewValue(t, nil), nil
@@ -129,20 +132,48 @@ func typed(v any, t tftypes.Type) (tftypes.Value, error) {
 	return build(t, v)
 }
 
+// natural is the type of a value that may be of any: that of the same written out in a
+// configuration.
+func natural(v any) tftypes.Type {
+	switch v := v.(type) {
+	case bool:
+		return tftypes.Bool
+	case string:
+		return tftypes.String
+	case json.Number:
+		return tftypes.Number
+	case []any:
+		types := make([]tftypes.Type, len(v))
+		for i, e := range v {
+			types[i] = natural(e)
+		}
+		return tftypes.Tuple{ElementTypes: types}
+	case map[string]any:
+		types := make(map[string]tftypes.Type, len(v))
+		for k, e := range v {
+			types[k] = natural(e)
+		}
+		return tftypes.Object{AttributeTypes: types}
+	}
+	return tftypes.DynamicPseudoType
+}
+
 func typedList(v []any, t tftypes.Type) (tftypes.Value, error) {
-	var of tftypes.Type
+	of := func(int) tftypes.Type { return nil }
 	switch t := t.(type) {
 	case tftypes.List:
-		of = t.ElementType
+		of = func(int) tftypes.Type { return t.ElementType }
 	case tftypes.Set:
-		of = t.ElementType
+		of = func(int) tftypes.Type { return t.ElementType }
+	case tftypes.Tuple:
+		of = func(i int) tftypes.Type { return t.ElementTypes[i] }
 	default:
 		return tftypes.Value{}, fmt.Errorf("a list where a %s is wanted", t)
 	}
 	out := make([]tftypes.Value, len(v))
 	for i, e := range v {
 		var err error
-		if out[i], err = typed(e, of); err != nil {
+		if out[i], err = typed(e, of(i)); err != nil {
 			return tftypes.Value{}, err
 		}
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	// Providers stands for the providers that this program serves itself: another
 	// text means others.
 	Providers string
+	// StandIns says that stand-ins play the clouds, which know only some types.
+	StandIns bool
 	// Lock is the dependency lock file that all roots share; empty lets every
 	// root make its own.
 	Lock string
@@ -145,7 +147,7 @@ func (r *Runner) fail(t engine.Task, stage string, res result, ps []engine.Probl
 		if p.Summary == "Output refers to sensitive values" {
 			f.Next = "Outputs are kept on record, so a secret's output is the place where it is: let the module put the value into the environment's secret store and give the path."
 		}
-		if r.cfg.Providers != "" && strings.Contains(p.Detail, "does not support") {
+		if r.cfg.StandIns && strings.Contains(p.Detail, "does not support") {
 			f.Next = "Stand-ins know only the types in their schema. To add one: `strata schema pull hashicorp/PROVIDER TYPE --modules modules --file schemas/CLOUD.json`."
 		}
 	}
