@@ -159,7 +159,7 @@ func natural(v any) tftypes.Type {
 }
 
 func typedList(v []any, t tftypes.Type) (tftypes.Value, error) {
-	of := func(int) tftypes.Type { return nil }
+	var of func(int) tftypes.Type
 	switch t := t.(type) {
 	case tftypes.List:
 		of = func(int) tftypes.Type { return t.ElementType }
