@@ -189,11 +189,15 @@ func (a *app) carryOut(ctx context.Context, s *session, file *plan.File, format,
 	if o == nil {
 		return err
 	}
+	outputs := "strata output " + file.Plan.Environment
+	if file.Plan.Offline {
+		outputs += " --offline"
+	}
 	if format == "json" {
 		err = errors.Join(err, view.OutcomeJSON(a.stdout, o))
 	} else {
 		color, width := terminal(a.stdout)
-		err = errors.Join(err, view.Outcome(a.stdout, o, view.RunOptions{Color: color, Width: width, Next: again}))
+		err = errors.Join(err, view.Outcome(a.stdout, o, view.RunOptions{Color: color, Width: width, Next: again, Outputs: outputs}))
 	}
 	switch {
 	case err != nil:

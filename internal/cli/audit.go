@@ -72,7 +72,7 @@ verify reads all of it, and the journal of every run.`,
 				return err
 			}
 			if format.value == "json" {
-				return a.printJSON(map[string]any{"version": "1", "entries": list})
+				return a.printJSON(map[string]any{"version": "1", "entries": append([]store.Entry{}, list...)})
 			}
 			for _, e := range list {
 				fmt.Fprintf(a.stdout, "%s  %s  %s  %s  %s\n", e.At.Format(time.DateTime), e.Environment, e.Action, e.Who, e.Subject)

@@ -131,7 +131,7 @@ whom, how it ended. Given the id of a run it prints its journal.`,
 				return err
 			}
 			if format.value == "json" {
-				return a.printJSON(map[string]any{"version": "1", "runs": runs})
+				return a.printJSON(map[string]any{"version": "1", "runs": append([]store.Run{}, runs...)})
 			}
 			if len(runs) == 0 {
 				fmt.Fprintln(a.stdout, "Nothing was run yet.")
@@ -163,7 +163,7 @@ func (a *app) showJournal(c *cobra.Command, s store.Store, r store.Run, format s
 		return err
 	}
 	if format == "json" {
-		return a.printJSON(map[string]any{"version": "1", "run": r, "journal": events})
+		return a.printJSON(map[string]any{"version": "1", "run": r, "journal": append([]store.Event{}, events...)})
 	}
 	a.showRun(r)
 	if r.Resumes != "" {

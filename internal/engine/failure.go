@@ -54,12 +54,13 @@ const (
 
 // Problem is one thing that was said about a failure.
 type Problem struct {
-	Summary, Detail string
+	Summary string `json:"summary"`
+	Detail  string `json:"detail,omitempty"`
 	// Resource is the address within the unit.
-	Resource string
+	Resource string `json:"resource,omitempty"`
 	// File and Line are where in the user's text it comes from.
-	File string
-	Line int
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
 }
 
 // Error says it in one line; view.Failure says all of it.
@@ -83,10 +84,10 @@ func (f *Failure) Unwrap() error { return f.Err }
 // PausedError says that a run stopped because it would have done something that
 // nobody approved. The units before are applied; nothing of this unit is.
 type PausedError struct {
-	Unit addr.Unit
-	Run  string
+	Unit addr.Unit `json:"unit"`
+	Run  string    `json:"run"`
 	// Reasons say what the unit's plan does beyond the approved one.
-	Reasons []string
+	Reasons []string `json:"reasons"`
 }
 
 // Error names the unit and the reasons.

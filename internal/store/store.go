@@ -59,29 +59,32 @@ const (
 
 // Run is one execution of a plan.
 type Run struct {
-	ID, Environment, Operation string
+	ID          string `json:"id"`
+	Environment string `json:"environment"`
+	Operation   string `json:"operation"`
 	// Seal is the seal of the plan, in hexadecimal.
-	Seal      string
-	Who, Host string
-	PID       int
-	Started   time.Time
-	Ended     time.Time
-	Status    RunStatus
+	Seal    string    `json:"seal"`
+	Who     string    `json:"who"`
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Status  RunStatus `json:"status"`
 	// Resumes is the interrupted run that this one goes on with.
-	Resumes string
-	Error   string
+	Resumes string `json:"resumes,omitempty"`
+	Error   string `json:"error,omitempty"`
 }
 
 // Event is a line of a run's journal.
 type Event struct {
-	Run string
+	Run string `json:"run"`
 	// Seq counts from 1; the store sets it and Hash.
-	Seq  int64
-	At   time.Time
-	Unit addr.Unit
-	Type string
-	Data json.RawMessage
-	Hash string
+	Seq  int64           `json:"seq"`
+	At   time.Time       `json:"at"`
+	Unit addr.Unit       `json:"unit,omitzero"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data,omitempty"`
+	Hash string          `json:"hash"`
 }
 
 // Lock keeps all but one run out of an environment.
@@ -99,11 +102,16 @@ type Lock struct {
 // Entry is a line of the audit trail.
 type Entry struct {
 	// Seq counts from 1; the store sets it, Previous and Hash.
-	Seq                                     int64
-	At                                      time.Time
-	Who, Host, Action, Environment, Subject string
-	Data                                    json.RawMessage
-	Previous, Hash                          string
+	Seq         int64           `json:"seq"`
+	At          time.Time       `json:"at"`
+	Who         string          `json:"who"`
+	Host        string          `json:"host"`
+	Action      string          `json:"action"`
+	Environment string          `json:"environment"`
+	Subject     string          `json:"subject"`
+	Data        json.RawMessage `json:"data,omitempty"`
+	Previous    string          `json:"previous"`
+	Hash        string          `json:"hash"`
 }
 
 // LockedError says that somebody has the lock.

@@ -19,6 +19,8 @@ type RunOptions struct {
 	Width int
 	// Next is the command that goes on with the run.
 	Next string
+	// Outputs is the command that shows all outputs.
+	Outputs string
 }
 
 // maxProblems is how many problems of one failure are shown.
@@ -122,9 +124,10 @@ func Outcome(w io.Writer, o *engine.Outcome, opt RunOptions) error {
 	if n := len(o.Skipped); n > 0 {
 		head += fmt.Sprintf("; %d not begun", n)
 	}
-	line(p.Paint(term.Bold, head+".") + p.Paint(term.Dim, fmt.Sprintf(" Run %s, %s.", o.Run.ID, seconds(o.Run.Ended.Sub(o.Run.Started)))))
+	line(p.Paint(term.Bold, head+"."))
+	line(p.Paint(term.Dim, fmt.Sprintf("Run %s, %s.", o.Run.ID, seconds(o.Run.Ended.Sub(o.Run.Started)))))
 	if o.OK() {
-		outputsOf(line, p, o, opt.Width)
+		outputsOf(line, p, o, opt)
 	}
 	if opt.Next != "" && !o.OK() {
 		line("Go on with: " + opt.Next)
@@ -135,7 +138,7 @@ func Outcome(w io.Writer, o *engine.Outcome, opt RunOptions) error {
 // maxOutputs is how many units' outputs Outcome lists.
 const maxOutputs = 12
 
-func outputsOf(line func(string), p term.Painter, o *engine.Outcome, width int) {
+func outputsOf(line func(string), p term.Painter, o *engine.Outcome, opt RunOptions) {
 	var with []addr.Unit
 	for _, a := range o.Applied {
 		if len(o.Outputs[a]) > 0 {
@@ -147,12 +150,13 @@ func outputsOf(line func(string), p term.Painter, o *engine.Outcome, width int) 
 	}
 	line("")
 	line(p.Paint(term.Bold, "Outputs"))
+	width := opt.Width
 	if width <= 0 {
 		width = term.DefaultWidth
 	}
 	for i, a := range with {
 		if i == maxOutputs {
-			line(p.Paint(term.Dim, fmt.Sprintf("  and those of %d more units: strata output %s", len(with)-i, a.Env)))
+			line(p.Paint(term.Dim, fmt.Sprintf("  and those of %d more units: %s", len(with)-i, opt.Outputs)))
 			return
 		}
 		line("  " + term.Clean(a.Name))
@@ -191,8 +195,8 @@ func OutcomeJSON(w io.Writer, o *engine.Outcome) error {
 		Failures  []failure                                `json:"failures"`
 		Paused    []*engine.PausedError                    `json:"paused"`
 	}{
-		Version: "1", Run: o.Run.ID, Status: string(o.Run.Status), Operation: o.Run.Operation, Applied: o.Applied, Unchanged: o.Unchanged,
-		Skipped: o.Skipped, Changed: o.Changed, Outputs: o.Outputs, Paused: o.Paused,
+		Version: "1", Run: o.Run.ID, Status: string(o.Run.Status), Operation: o.Run.Operation, Applied: some(o.Applied), Unchanged: some(o.Unchanged),
+		Skipped: some(o.Skipped), Changed: o.Changed, Outputs: o.Outputs, Failures: []failure{}, Paused: some(o.Paused),
 	}
 	for _, f := range o.Failures {
 		doc.Failures = append(doc.Failures, failure{f.Unit, f.Stage, f.Cause, f.Problems, f.Changed, f.Open, f.Next})
@@ -201,4 +205,12 @@ func OutcomeJSON(w io.Writer, o *engine.Outcome) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(doc)
+}
+
+// some is a list that is never null in JSON.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
 }
