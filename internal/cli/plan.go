@@ -98,6 +98,9 @@ func (a *app) preview(ctx context.Context, s *session, o engine.PreviewOptions, 
 		fmt.Fprintf(a.stderr, "\n%s could not be planned, %d not tried. Nothing was changed, and no plan was written.\n", plural(len(p.Failures), "unit"), len(p.Skipped))
 		return nil, exitError{ExitError}
 	}
+	if n := len(p.Left); n > 0 {
+		fmt.Fprintf(a.stderr, "%s of Kubernetes objects left out: this Strata applies them to stand-ins only. strata build %s renders them for whoever deploys to the cluster.\n\n", plural(n, "unit"), s.work.env)
+	}
 	if out == "" {
 		stamp := p.Plan.Created.Format("20060102T150405Z")
 		out = filepath.Join(s.work.plans(), fmt.Sprintf("%s-%s-%s.plan", s.work.env, stamp, filepath.Base(s.tmp)))

@@ -33,6 +33,9 @@ type Preview struct {
 	Failures []*Failure
 	// Skipped are the units that were not planned because one before failed.
 	Skipped []addr.Unit
+	// Left are the units of a kind that nothing here plans or applies, which were not
+	// asked for by name.
+	Left []addr.Unit
 }
 
 // planning is one preview under way.
@@ -47,6 +50,7 @@ type planning struct {
 	units    []plan.Unit
 	saved    map[addr.Unit]string
 	findings []policy.Finding
+	left     []addr.Unit
 }
 
 // Preview says what carrying out an operation on the target would change. It
@@ -80,7 +84,7 @@ func (e *Engine) Preview(ctx context.Context, t *Target, o PreviewOptions) (*Pre
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	out := &Preview{Saved: p.saved}
+	out := &Preview{Saved: p.saved, Left: p.left}
 	for i, err := range errs {
 		var f *Failure
 		switch {
@@ -135,6 +139,10 @@ func (p *planning) jobs(chosen map[addr.Unit]bool) ([]job, error) {
 			p.known[u.Addr] = known
 		}
 		if chosen != nil && !chosen[u.Addr] {
+			continue
+		}
+		if _, ok := p.cfg.Runners[u.Kind]; !ok && !u.Existing && !slices.Contains(p.o.Select.Units, u.Addr.Name) {
+			p.left = append(p.left, u.Addr)
 			continue
 		}
 		jobs = append(jobs, job{u.Addr, u.DependsOn, func(ctx context.Context) (plan.Unit, error) { return p.unit(ctx, u) }})

@@ -120,6 +120,9 @@ func (d *DB) explain(what string, err error) error {
 	switch {
 	case strings.Contains(text, "database or disk is full"), strings.Contains(text, "no space left"):
 		remedy = "; make room and run the same command again"
+	case strings.Contains(text, "disk I/O error"):
+		// sqlite says so as well when it has no room for what it shares between processes.
+		remedy = "; the disk is full or broken: make room and run the same command again"
 	case strings.Contains(text, "not a database"), strings.Contains(text, "malformed"):
 		remedy = "; the file is damaged or not Strata's: put a backup in its place"
 	case strings.Contains(text, "readonly"), strings.Contains(text, "permission denied"):
