@@ -92,7 +92,7 @@ func (a *app) applyFile(ctx context.Context, name string, f *engineFlags, format
 			return err
 		}
 	}
-	return a.carryOut(ctx, s, file, format, "strata "+string(file.Plan.Operation)+" "+name)
+	return a.carryOut(ctx, s, file, format, a.self()+" "+string(file.Plan.Operation)+" "+name)
 }
 
 // applyEnvironment plans an environment and, if that is wanted, carries it out.
@@ -131,8 +131,8 @@ func (a *app) applyOpen(ctx context.Context, s *session, op plan.Operation, f *e
 		if f.phase == foundingPhase {
 			next = "bootstrap " + env + " --plan " + a.shown(file.Path())
 		}
-		fmt.Fprintf(a.stderr, "\n%s asks for %s. Nothing was changed. Have them given, then carry the plan out:\n  strata approve %s\n  strata %s\n",
-			env, plural(n, "approval"), a.shown(file.Path()), next)
+		fmt.Fprintf(a.stderr, "\n%s asks for %s. Nothing was changed. Have them given, then carry the plan out:\n  %s approve %s\n  %s %s\n",
+			env, plural(n, "approval"), a.self(), a.shown(file.Path()), a.self(), next)
 		return exitError{ExitFindings}
 	}
 	if !yes {
@@ -145,7 +145,7 @@ func (a *app) applyOpen(ctx context.Context, s *session, op plan.Operation, f *e
 			return exitError{ExitError}
 		}
 	}
-	return a.carryOut(ctx, s, file, format, "strata "+string(op)+" "+a.shown(file.Path()))
+	return a.carryOut(ctx, s, file, format, a.self()+" "+string(op)+" "+a.shown(file.Path()))
 }
 
 // ask wants a yes on the terminal.
@@ -189,7 +189,7 @@ func (a *app) carryOut(ctx context.Context, s *session, file *plan.File, format,
 	if o == nil {
 		return err
 	}
-	outputs := "strata output " + file.Plan.Environment
+	outputs := a.self() + " output " + file.Plan.Environment
 	if file.Plan.Offline {
 		outputs += " --offline"
 	}
@@ -234,10 +234,10 @@ func (a *app) valid(s *session, file *plan.File) error {
 		for _, d := range diff {
 			b.WriteString(d.String() + "\n")
 		}
-		return fmt.Errorf("%sNothing was changed. Plan again: strata plan %s", b.String(), file.Plan.Environment)
+		return fmt.Errorf("%sNothing was changed. Plan again: %s plan %s", b.String(), a.self(), file.Plan.Environment)
 	}
 	if file.Plan.Denied() {
-		return fmt.Errorf("policy denies this plan: strata show %s says why. Nothing was changed", file.Path())
+		return fmt.Errorf("policy denies this plan: %s show %s says why. Nothing was changed", a.self(), a.shown(file.Path()))
 	}
 	verdict := plan.Check(file, s.check.Model.Platform.Spec.People, requirementOf(s.check, file.Plan.Environment), a.today())
 	if verdict.OK() {
@@ -247,5 +247,5 @@ func (a *app) valid(s *session, file *plan.File) error {
 	for _, r := range verdict.Missing {
 		b.WriteString(r.Text + "\n")
 	}
-	return fmt.Errorf("%sNothing was changed. Approve it: strata approve %s", b.String(), file.Path())
+	return fmt.Errorf("%sNothing was changed. Approve it: %s approve %s", b.String(), a.self(), a.shown(file.Path()))
 }

@@ -88,7 +88,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 		return fmt.Errorf("%w. Nothing was signed", why)
 	}
 	if file.Plan.Denied() {
-		return fmt.Errorf("policy denies this plan, so it could never be applied: strata show %s says why. Nothing was signed", name)
+		return fmt.Errorf("policy denies this plan, so it could never be applied: %s show %s says why. Nothing was signed", a.self(), name)
 	}
 	if !f.yes {
 		if err := a.showPlan(file, planShow{format: "text", read: r.Repo.Read, passing: true}); err != nil {
@@ -132,7 +132,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 func (a *app) approved(file *plan.File, who string, verdict plan.Verdict) error {
 	fmt.Fprintf(a.stdout, "%s approved %s of %s.\n", who, file.Seal.Short(), file.Plan.Environment)
 	if verdict.OK() {
-		fmt.Fprintf(a.stdout, "Nothing is missing any more: strata apply %s\n", a.shown(file.Path()))
+		fmt.Fprintf(a.stdout, "Nothing is missing any more: %s apply %s\n", a.self(), a.shown(file.Path()))
 		return nil
 	}
 	for _, m := range verdict.Missing {

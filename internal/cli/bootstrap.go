@@ -61,7 +61,7 @@ func (a *app) bootstrap(ctx context.Context, env string, f engineFlags, approved
 			return err
 		}
 	}
-	fmt.Fprintf(a.stdout, "%s keeps its state where environments/%s.yaml says. Go on with: strata plan %s\n", env, env, env)
+	fmt.Fprintf(a.stdout, "%s keeps its state where environments/%s.yaml says. Go on with: %s plan %s\n", env, env, a.self(), env)
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (a *app) found(ctx context.Context, env string, f engineFlags, approved str
 		if file.Plan.Environment != env || file.Plan.Offline != f.offline {
 			return nil, fmt.Errorf("%s is no plan to bootstrap %s", approved, env)
 		}
-		err = a.carryOut(ctx, s, file, "text", "strata bootstrap "+env+" --plan "+approved)
+		err = a.carryOut(ctx, s, file, "text", a.self()+" bootstrap "+env+" --plan "+approved)
 		if err != nil {
 			return nil, err
 		}
@@ -139,7 +139,7 @@ func (a *app) keyWritten(ctx context.Context, s *session, env string) error {
 		if r.Addr.Name != "state" || json.Unmarshal(r.Outputs["kms_key"], &key) != nil || key == e.Spec.State.KMSKey {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "\nThe bucket of %s is there. Write its key into %s, then run strata bootstrap %s again:\n\n  spec:\n    state:\n      kmsKey: %s\n", env, e.Source.File, env, key)
+		fmt.Fprintf(a.stdout, "\nThe bucket of %s is there. Write its key into %s, then run %s bootstrap %s again:\n\n  spec:\n    state:\n      kmsKey: %s\n", env, e.Source.File, a.self(), env, key)
 		return exitError{ExitFindings}
 	}
 	return nil

@@ -71,7 +71,7 @@ func (a *app) drift(ctx context.Context, env string, f *engineFlags, show planSh
 		if f.offline {
 			offline = " --offline"
 		}
-		fmt.Fprintf(a.stdout, "\nTo put this back: strata plan %s --refresh%s\n", env, offline)
+		fmt.Fprintf(a.stdout, "\nTo put this back: %s plan %s --refresh%s\n", a.self(), env, offline)
 	}
 	return exitError{ExitFindings}
 }

@@ -46,7 +46,7 @@ id is in the message that says that the state is locked.`,
 				return r.ForceUnlock(c.Context(), t, id)
 			})
 			if err == nil {
-				fmt.Fprintf(a.stdout, "The state of %s is unlocked. Go on with: strata apply %s\n", unit, unit.Env)
+				fmt.Fprintf(a.stdout, "The state of %s is unlocked. Go on with: %s apply %s\n", unit, a.self(), unit.Env)
 			}
 			return err
 		}
@@ -87,7 +87,7 @@ func (a *app) unlock(ctx context.Context, env string, f *storeFlags, yes bool) e
 		if err := s.Break(ctx, l, who, host); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "%s is unlocked. The run %s of %s was cut off; strata apply goes on with it.\n", env, l.Run, l.Owner)
+		fmt.Fprintf(a.stdout, "%s is unlocked. The run %s of %s was cut off; %s apply %s goes on with it.\n", env, l.Run, l.Owner, a.self(), env)
 		return nil
 	})
 }
@@ -112,7 +112,7 @@ unit's module, as plans show it; ID is what the provider knows the object by.`,
 			return r.Import(c.Context(), t, args[2], args[3])
 		})
 		if err == nil {
-			fmt.Fprintf(a.stdout, "%s is in %s now. See what that changes: strata plan %s --unit %s\n", args[2], unit, unit.Env, unit.Name)
+			fmt.Fprintf(a.stdout, "%s is in %s now. See what that changes: %s plan %s --unit %s\n", args[2], unit, a.self(), unit.Env, unit.Name)
 		}
 		return err
 	}

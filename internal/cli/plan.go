@@ -99,7 +99,7 @@ func (a *app) preview(ctx context.Context, s *session, o engine.PreviewOptions, 
 		return nil, exitError{ExitError}
 	}
 	if n := len(p.Left); n > 0 {
-		fmt.Fprintf(a.stderr, "%s of Kubernetes objects left out: this Strata applies them to stand-ins only. strata build %s renders them for whoever deploys to the cluster.\n\n", plural(n, "unit"), s.work.env)
+		fmt.Fprintf(a.stderr, "%s of Kubernetes objects left out: this Strata applies them to stand-ins only. %s build %s renders them for whoever deploys to the cluster.\n\n", plural(n, "unit"), a.self(), s.work.env)
 	}
 	if out == "" {
 		stamp := p.Plan.Created.Format("20060102T150405Z")
@@ -154,11 +154,19 @@ func (a *app) showPlan(f *plan.File, o planShow) error {
 		return view.PlanJSON(a.stdout, f, o.verdict)
 	}
 	color, width := terminal(a.stdout)
-	opt := view.PlanOptions{Color: color, Width: width, Full: o.full, Read: o.read, Verdict: o.verdict}
+	opt := view.PlanOptions{Color: color, Width: width, Full: o.full, Read: o.read, Verdict: o.verdict, Program: a.self()}
 	if !o.passing {
 		opt.File, opt.Seal = a.shown(f.Path()), f.Seal
 	}
 	return view.Plan(a.stdout, f.Plan, opt)
+}
+
+// self is how this program was called: with the repository that it works on.
+func (a *app) self() string {
+	if a.dir == "" || a.dir == "." {
+		return "strata"
+	}
+	return "strata -C " + view.QuoteFile(a.dir)
 }
 
 // shown is a file's name as somebody in the current directory would type it.

@@ -23,6 +23,9 @@ type PlanOptions struct {
 	// Read returns the content of one of the user's files, for the line that a
 	// finding is about; nil leaves these lines out.
 	Read func(file string) []byte
+	// Program is how the program is called in commands to go on with; empty means
+	// strata.
+	Program string
 	// File is where the plan is saved; empty when it is not.
 	File string
 	// Seal is the saved plan's seal.
@@ -52,6 +55,9 @@ const (
 func Plan(w io.Writer, p *plan.Plan, opt PlanOptions) error {
 	if opt.Width <= 0 {
 		opt.Width = term.DefaultWidth
+	}
+	if opt.Program == "" {
+		opt.Program = "strata"
 	}
 	out := bufio.NewWriter(w)
 	v := &planView{p: p, opt: opt, out: out, paint: term.Painter(opt.Color), findings: byUnit(p)}

@@ -90,27 +90,27 @@ func (v *planView) next() {
 		v.command("Seal: "+v.opt.Seal.Short()+"  ", v.opt.File)
 	}
 	if v.folded && v.opt.File != "" {
-		v.command("Shortened; all of it: ", "strata show --full "+quoteFile(v.opt.File))
+		v.command("Shortened; all of it: ", v.opt.Program+" show --full "+QuoteFile(v.opt.File))
 	}
 	if v.opt.File == "" || v.p.Operation == plan.Drift || v.p.Empty() || v.p.Denied() {
 		return
 	}
-	file := quoteFile(v.opt.File)
+	file := QuoteFile(v.opt.File)
 	approve := v.p.Approvals.Required > 0
 	if v.opt.Verdict != nil {
 		approve = !v.opt.Verdict.OK()
 	}
 	v.blank()
 	if approve {
-		v.command("Next: ", "strata approve "+file)
-		v.command("then: ", "strata apply "+file)
+		v.command("Next: ", v.opt.Program+" approve "+file)
+		v.command("then: ", v.opt.Program+" apply "+file)
 		return
 	}
-	v.command("Next: ", "strata apply "+file)
+	v.command("Next: ", v.opt.Program+" apply "+file)
 }
 
-// quoteFile writes a file's name as it is typed in a shell.
-func quoteFile(name string) string {
+// QuoteFile writes a file's name as it is typed in a shell.
+func QuoteFile(name string) string {
 	if strings.HasPrefix(name, "-") {
 		name = "." + string(filepath.Separator) + name
 	}
