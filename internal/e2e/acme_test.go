@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/stratahq/strata/internal/catalog"
 )
 
 // acme is the example repository.
@@ -18,6 +22,7 @@ type planDoc struct {
 	Plan   struct {
 		Units []struct {
 			Address     string
+			Contract    string
 			Status      string
 			Provisional bool
 			Waits       []string
@@ -83,6 +88,7 @@ func TestLifecycle(t *testing.T) {
 	before := w.plan(2, "dev")
 	w.must(0, "apply", "dev", "--offline", "--yes")
 	w.inOrder(before, false)
+	w.contracted(before)
 
 	// Nothing is left to do, and finding that out takes no OpenTofu.
 	none := "--tofu=" + filepath.Join(w.dir, "there-is-none")
@@ -159,20 +165,81 @@ func (w *world) inOrder(p planDoc, backwards bool) {
 	}
 }
 
-// TestBrownfield plans only what is missing of an environment whose account and
-// network are there.
+// TestBrownfield plans only what is missing of an environment whose account, network
+// and cluster are there: everything that needs them knows them.
 func TestBrownfield(t *testing.T) {
 	w := newWorld(t, tools(t), acme)
-	for _, u := range w.plan(2, "analytics").Plan.Units {
-		switch u.Address {
-		case "analytics/account", "analytics/network":
-			if u.Status != "existing" {
-				t.Errorf("%s is %s", u.Address, u.Status)
-			}
-		case "analytics/cluster":
-			if u.Status != "changes" || u.Provisional {
-				t.Errorf("the cluster is %s, provisional %v: the network is known", u.Status, u.Provisional)
+	units := func() map[string]string {
+		out := map[string]string{}
+		for _, u := range w.plan(2, "analytics").Plan.Units {
+			out[u.Address] = u.Status
+			if u.Provisional {
+				out[u.Address] += " waits for " + strings.Join(u.Waits, " ")
 			}
 		}
+		return out
+	}
+	have := units()
+	if have["analytics/account"] != "existing" || have["analytics/network"] != "existing" || have["analytics/cluster"] != "changes" {
+		t.Errorf("%v", have)
+	}
+	w.edit("environments/analytics.yaml", `    version: "1.35"
+    nodePools:
+      - {name: general, instance: r7g.xlarge, min: 3, max: 12}
+`, `    existing: {name: shared, endpoint: "https://shared.acme.example", certificate_authority: Q0E=, workload_security_group_id: sg-0123456789abcdef0}
+`)
+	have = units()
+	for _, u := range []string{"analytics/account", "analytics/network", "analytics/cluster"} {
+		if have[u] != "existing" {
+			t.Errorf("%s: %s", u, have[u])
+		}
+	}
+	if got := have["analytics/workloads/nightly-report/warehouse"]; got != "changes waits for platform/secrets.kms_key" {
+		t.Errorf("the database: %s", got)
+	}
+}
+
+// contracted wants every output that a contract promises on record, with the type that
+// it promises.
+func (w *world) contracted(p planDoc) {
+	w.t.Helper()
+	var doc struct {
+		Outputs map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(w.stdout(0, "output", "dev", "--offline", "-o", "json")), &doc); err != nil {
+		w.t.Fatal(err)
+	}
+	known, _ := catalog.New(nil)
+	seen := map[string]bool{}
+	for _, u := range p.Plan.Units {
+		k, ok := known.Resource(u.Contract)
+		// The name dns is both a resource's and a platform unit's.
+		if platform, is := known.Platform(u.Contract); is && (!ok || !strings.Contains(u.Address, "/workloads/")) {
+			k, ok = platform, true
+		}
+		if !ok || u.Status == "existing" {
+			continue
+		}
+		seen[k.Metadata.Name] = true
+		have := doc.Outputs[strings.TrimPrefix(u.Address, "dev/")]
+		for name, o := range k.Spec.Outputs {
+			raw, there := have[name]
+			if !there || string(raw) == "null" {
+				if !o.Optional {
+					w.t.Errorf("%s lacks the output %s", u.Address, name)
+				}
+				continue
+			}
+			want, err := catalog.ParseType(o.Type)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			if _, err := ctyjson.Unmarshal(raw, want); err != nil {
+				w.t.Errorf("%s: output %s is %s, which is no %s", u.Address, name, raw, o.Type)
+			}
+		}
+	}
+	if len(seen) < 12 {
+		w.t.Errorf("only these contracts were compared: %v", seen)
 	}
 }
