@@ -3,15 +3,19 @@ package tofu
 import (
 	"bytes"
 	"context"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/engine"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/plan"
+	"github.com/stratahq/strata/internal/store/storetest"
 )
 
 func TestEncryptionVariable(t *testing.T) {
@@ -79,7 +83,7 @@ func realRunner(t *testing.T, env ...string) (r *Runner, task engine.Task, state
 	if err := os.WriteFile(rc, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r = New(Config{Binary: binary, Version: "test", Dir: dir, Saved: saved, CLIConfig: rc, Env: append(Environ(os.Environ(), true, nil), append(env, "TF_CLI_CONFIG_FILE="+rc)...)})
+	r = New(Config{LockTimeout: time.Second, Binary: binary, Version: "test", Dir: dir, Saved: saved, CLIConfig: rc, Env: append(Environ(os.Environ(), true, nil), append(env, "TF_CLI_CONFIG_FILE="+rc)...)})
 	task = engine.Task{
 		Unit: graph.Unit{Addr: addr.Unit{Env: "dev", Name: "kept"}, Kind: graph.Tofu}, Operation: plan.Apply, Emit: func(engine.Event) {},
 		Root: []byte(strings.ReplaceAll(testRoot, "%q", `"`+state+`"`)),
@@ -130,5 +134,67 @@ func TestEncryptedState(t *testing.T) {
 	cfg.Env = Environ(os.Environ(), true, nil)
 	if _, err := New(cfg).Plan(context.Background(), task); err == nil {
 		t.Error("the state can be read without the passphrase")
+	}
+}
+
+// TestPostgresState keeps state in a real Postgres: it is there, nothing in it can be
+// read without the passphrase, and another apply meanwhile is kept out.
+func TestPostgresState(t *testing.T) {
+	server := storetest.StartPostgres(t)
+	url := server.Database(t, "states")
+	v, err := Encryption{Passphrase: "a passphrase of some length"}.Variable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// OpenTofu's driver wants the socket as a parameter and no TLS on it.
+	r, task, _ := realRunner(t, append(v, "PG_CONN_STR="+url+"&sslmode=disable")...)
+	task.Root = []byte(`{
+  "terraform": {"required_version": ">= 1.10", "backend": {"pg": {"schema_name": "dev/kept"}}},
+  "module": {"this": {"source": "./m"}},
+  "output": {"id": {"value": "${module.this.id}"}}
+}`)
+	ctx := context.Background()
+	p, err := r.Plan(ctx, task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Apply(ctx, task, p.Saved); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := r.Plan(ctx, task); err != nil || !again.Idle {
+		t.Fatalf("the state cannot be read again: %v", err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var id, state string
+	if err := db.QueryRow(`SELECT id, data FROM "dev/kept".states`).Scan(&id, &state); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(state, "planted") || !strings.Contains(state, "encrypted_data") {
+		t.Error("the state in the database can be read")
+	}
+	// Somebody else holds the lock, as the backend takes it.
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1::bigint)", id); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Plan(ctx, task)
+	var f *engine.Failure
+	if !errors.As(err, &f) || f.Cause != engine.CauseLocked {
+		t.Errorf("with the state locked: %v", err)
+	}
+	// A server that does not answer.
+	cfg := r.cfg
+	cfg.Env = append(Environ(os.Environ(), true, nil), append(v, "PG_CONN_STR=postgres://nobody@127.0.0.1:1/none?sslmode=disable")...)
+	_, err = New(cfg).Plan(ctx, task)
+	if !errors.As(err, &f) || f.Cause != engine.CauseBackend {
+		t.Errorf("without a server: %v", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // its address within the unit's module, id what the provider knows it by. The error
 // is an *engine.Failure.
 func (r *Runner) Import(ctx context.Context, t engine.Task, resource, id string) error {
-	return r.maintain(ctx, t, "import", "import", "-input=false", "-no-color", "-lock-timeout=20s", moduleCall+resource, id)
+	return r.maintain(ctx, t, "import", "import", "-input=false", "-no-color", r.lockTimeout(), moduleCall+resource, id)
 }
 
 // ForceUnlock removes the lock with an id from the state of a unit. The error is an

@@ -130,7 +130,7 @@ func nameTag(attrs map[string]any) string {
 // is somebody else's.
 func (r *Runner) adopt(ctx context.Context, t engine.Task, dir, address, id string) (bool, error) {
 	res, err := r.run(ctx, command{
-		dir: dir, args: []string{"import", "-input=false", "-no-color", "-lock-timeout=20s", address, id},
+		dir: dir, args: []string{"import", "-input=false", "-no-color", r.lockTimeout(), address, id},
 		limit: r.cfg.PlanTimeout, grace: graceApply,
 	})
 	switch {

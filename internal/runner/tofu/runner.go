@@ -46,6 +46,8 @@ type Config struct {
 	Parallelism int
 	// PlanTimeout and ApplyTimeout stop a process that takes longer.
 	PlanTimeout, ApplyTimeout time.Duration
+	// LockTimeout is how long a process waits for somebody else's lock on a state.
+	LockTimeout time.Duration
 	// Adopter finds objects whose creation was cut off; nil finds none.
 	Adopter Adopter
 }
@@ -66,8 +68,13 @@ func New(cfg Config) *Runner {
 	if cfg.ApplyTimeout == 0 {
 		cfg.ApplyTimeout = 3 * time.Hour
 	}
+	if cfg.LockTimeout == 0 {
+		cfg.LockTimeout = 20 * time.Second
+	}
 	return &Runner{cfg: cfg}
 }
+
+func (r *Runner) lockTimeout() string { return "-lock-timeout=" + r.cfg.LockTimeout.String() }
 
 // Names of files in a root's folder.
 const (
@@ -101,7 +108,7 @@ func (r *Runner) plan(ctx context.Context, t engine.Task, dir string) (*engine.P
 		return nil, err
 	}
 	saved := filepath.Join(r.cfg.Saved, strings.ReplaceAll(t.Unit.Addr.Name, "/", "_")+".tfplan")
-	args := []string{"plan", "-json", "-input=false", "-lock-timeout=20s", "-out=" + saved}
+	args := []string{"plan", "-json", "-input=false", r.lockTimeout(), "-out=" + saved}
 	switch {
 	case t.Operation == plan.Destroy && hasModule(t.Root):
 		args = append(args, "-destroy")
@@ -179,7 +186,7 @@ func (r *Runner) Apply(ctx context.Context, t engine.Task, saved string) (*engin
 	if err := writeFile(filepath.Join(dir, pending), []byte("{}\n")); err != nil {
 		return nil, failure(t, "apply", result{}, nil, err)
 	}
-	args := []string{"apply", "-json", "-input=false", "-lock-timeout=20s"}
+	args := []string{"apply", "-json", "-input=false", r.lockTimeout()}
 	if r.cfg.Parallelism > 0 {
 		args = append(args, "-parallelism="+strconv.Itoa(r.cfg.Parallelism))
 	}

@@ -3,18 +3,12 @@ package sqlstore
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -45,99 +39,10 @@ func TestSqlite(t *testing.T) {
 }
 
 func TestPostgres(t *testing.T) {
-	server := postgres(t)
+	server := storetest.StartPostgres(t)
 	storetest.Run(t, func(t *testing.T, name string) store.Store {
-		return opened(t, server.database(t, short(name)))
+		return opened(t, server.Database(t, short(name)))
 	})
-}
-
-// server is a Postgres of this test's own, which listens on a socket in its folder.
-type server struct{ socket string }
-
-func (s server) url(database string) string {
-	return "postgres:///" + database + "?" + url.Values{"host": {s.socket}, "user": {"postgres"}}.Encode()
-}
-
-// database makes a database unless it is there.
-func (s server) database(t *testing.T, name string) string {
-	t.Helper()
-	db, err := sql.Open("pgx", s.url("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("CREATE DATABASE " + name); err != nil && !strings.Contains(err.Error(), "already exists") {
-		t.Fatal(err)
-	}
-	return s.url(name)
-}
-
-// postgres starts a server. As root it runs as the user postgres, because Postgres
-// refuses to run as root.
-func postgres(t *testing.T) server {
-	t.Helper()
-	initdb, err := exec.LookPath("initdb")
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); err != nil && len(found) > 0 {
-		initdb, err = found[len(found)-1], nil
-	}
-	if err != nil {
-		t.Skip("needs Postgres: make deps")
-	}
-	if initdb, err = filepath.EvalSymlinks(initdb); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "pg") // a socket's path has at most 107 bytes
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	attr := &syscall.SysProcAttr{}
-	if os.Getuid() == 0 {
-		u, err := user.Lookup("postgres")
-		if err != nil {
-			t.Skip("needs the user postgres, because Postgres does not run as root: make deps")
-		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // from the user database
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run := func(program string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(filepath.Dir(initdb), program), args...)
-		cmd.SysProcAttr, cmd.Dir, cmd.Env = attr, dir, []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
-		return cmd
-	}
-	data := filepath.Join(dir, "data")
-	if out, err := run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync").CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	cmd := run("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "fsync=off")
-	var log strings.Builder
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGINT) // a fast shutdown
-		<-ended
-	})
-	s := server{dir}
-	for range 300 {
-		db, err := sql.Open("pgx", s.url("postgres"))
-		if err == nil {
-			err = errors.Join(db.Ping(), db.Close())
-		}
-		if err == nil {
-			return s
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatal("Postgres does not answer")
-	return s
 }
 
 // TestTampered changes what was written behind the store's back.
