@@ -25,10 +25,16 @@ build: ## bin/strata, with the version from git
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
 
-engines: bin/tofu ## bin/tofu, from the sources pinned in engines/opentofu (minutes, the first time)
+engines: bin/tofu bin/strata-kube ## bin/tofu and bin/strata-kube, from the sources pinned in engines/ (minutes, the first time)
 
 bin/tofu: engines/opentofu/go.mod engines/opentofu/go.sum
 	@engines/build.sh opentofu github.com/opentofu/opentofu/cmd/tofu bin/tofu '-X github.com/opentofu/opentofu/version.dev=no'
+
+# The version that clients see is the one that is pinned.
+KUBE := $(shell awk '$$1 == "k8s.io/kubernetes" { print $$2 }' engines/kubernetes/go.mod)
+KUBEVERSION := k8s.io/component-base/version
+bin/strata-kube: engines/kubernetes/go.mod engines/kubernetes/go.sum $(wildcard engines/kubernetes/*.go)
+	@engines/build.sh kubernetes . bin/strata-kube '-X $(KUBEVERSION).gitVersion=$(KUBE) -X $(KUBEVERSION).gitMajor=1 -X $(KUBEVERSION).gitMinor=$(word 2,$(subst ., ,$(KUBE))) -X $(KUBEVERSION).gitTreeState=clean'
 
 deps: ## what tests need besides Go: Postgres, from Debian, where root may install it
 	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \

@@ -7,7 +7,7 @@ var Repository = Rules{
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
 		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images"},
-		{"internal/diag", "internal/output"},
+		{"internal/diag", "internal/output", "internal/cluster"},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
 		{"internal/compile/kube", "internal/compile/stack"},
