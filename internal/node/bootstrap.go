@@ -20,7 +20,7 @@ import (
 	"github.com/stratahq/strata/internal/cluster"
 )
 
-//go:generate sh -c "cd addons && go run generate.go"
+//go:generate sh -c "cd ../.. && go run tools/gatewayapi/main.go"
 
 //go:embed addons/*.yaml
 var addons embed.FS
