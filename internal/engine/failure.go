@@ -78,6 +78,12 @@ func (f *Failure) Error() string {
 	return b.String()
 }
 
+// record is what is kept of the failure. The words of providers stay out, because
+// nobody knows what they quote.
+func (f *Failure) record() string {
+	return fmt.Sprintf("%s: %s failed (%s)", f.Unit, f.Stage, f.Cause)
+}
+
 // Unwrap returns the error behind the failure.
 func (f *Failure) Unwrap() error { return f.Err }
 

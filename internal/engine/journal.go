@@ -56,8 +56,7 @@ func (r *running) event(a addr.Unit, typ string, data map[string]any) (store.Eve
 }
 
 // failureData is what the journal keeps of a failure: which kind it was and what
-// it is about. The words of providers stay out, because nobody knows what they
-// quote.
+// it is about, without the words of providers, as record.
 func failureData(err error) map[string]any {
 	var f *Failure
 	if !errors.As(err, &f) {

@@ -36,7 +36,7 @@ func (e *Engine) Maintain(ctx context.Context, t *Target, a addr.Unit, action st
 		return err
 	}
 	last := context.WithoutCancel(ctx)
-	stop := e.keep(last, lock)
+	stop := e.keep(last, lock, renewEvery, func() {}) // what is done by hand is one step, and is under way
 	defer func() {
 		stop()
 		err = errors.Join(err, e.cfg.Store.Release(last, lock))

@@ -56,7 +56,8 @@ type running struct {
 	out  *Outcome
 }
 
-// renewEvery is how often a run says that it is alive.
+// renewEvery is how often a run says that it is alive, and learns that its lock was
+// taken away.
 const renewEvery = 10 * time.Second
 
 // Run carries a sealed plan out. It holds the environment's lock meanwhile; with a
@@ -83,7 +84,11 @@ func (e *Engine) Run(ctx context.Context, t *Target, s Sealed) (*Outcome, error)
 	}
 	// What ends a run must be written even when ctx has ended.
 	last := context.WithoutCancel(ctx)
-	stop := e.keep(last, lock)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Without the lock somebody else may be at work: what is under way is brought to
+	// a safe end, and nothing more is begun.
+	stop := e.keep(last, lock, renewEvery, cancel)
 	r := &running{Engine: e, t: t, s: s, run: run, out: &Outcome{Changed: map[addr.Unit][]string{}, Outputs: map[addr.Unit]map[string]json.RawMessage{}}}
 	err = r.walk(ctx, last)
 	stop()
@@ -92,12 +97,13 @@ func (e *Engine) Run(ctx context.Context, t *Target, s Sealed) (*Outcome, error)
 	return r.out, err
 }
 
-// keep renews the lock until the function that it returns is called.
-func (e *Engine) keep(ctx context.Context, lock store.Lock) func() {
+// keep renews the lock until the function that it returns is called. It calls lost
+// when the lock was taken away.
+func (e *Engine) keep(ctx context.Context, lock store.Lock, every time.Duration, lost func()) func() {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(renewEvery)
+		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
 			select {
@@ -105,7 +111,13 @@ func (e *Engine) keep(ctx context.Context, lock store.Lock) func() {
 				return
 			case <-tick.C:
 				lock.Seen = e.cfg.Now().UTC()
-				if err := e.cfg.Store.Renew(ctx, lock); err != nil {
+				err := e.cfg.Store.Renew(ctx, lock)
+				switch {
+				case errors.Is(err, store.ErrLost):
+					e.send(Event{Type: Note, Text: "the lock was taken away, so nothing more is begun"})
+					lost()
+					return
+				case err != nil:
 					e.send(Event{Type: Note, Text: "the lock could not be renewed: " + err.Error()})
 				}
 			}
@@ -210,7 +222,7 @@ func (r *running) end(ctx context.Context, status store.RunStatus, cause error) 
 	if cause != nil {
 		r.run.Error = cause.Error()
 	} else if len(r.out.Failures) > 0 {
-		r.run.Error = r.out.Failures[0].Error()
+		r.run.Error = r.out.Failures[0].record()
 	}
 	if err := r.cfg.Store.UpdateRun(ctx, r.run); err != nil {
 		return err

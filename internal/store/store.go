@@ -7,6 +7,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -124,6 +125,9 @@ func (e *LockedError) Error() string {
 		h.Environment, h.Owner, h.Operation, h.PID, h.Host, h.Since.UTC().Format(time.DateTime+" UTC"), h.Seen.UTC().Format(time.TimeOnly), h.Environment)
 }
 
+// ErrLost means that a lock is not its run's any more: somebody removed it.
+var ErrLost = errors.New("the lock was taken away")
+
 // ChainError says where a hash chain breaks.
 type ChainError struct {
 	// Chain is "audit" or the id of a run; Seq the first line that is wrong.
@@ -167,7 +171,7 @@ type Store interface {
 	// a process of this machine that is gone is taken over, which is audited.
 	Acquire(ctx context.Context, l Lock) error
 	// Renew says that the owner is alive, Release gives the lock back; both fail
-	// when the lock is not l's run's any more.
+	// with ErrLost when the lock is not l's run's any more.
 	Renew(ctx context.Context, l Lock) error
 	Release(ctx context.Context, l Lock) error
 	// Break removes somebody's lock, if it is still the one expected, which is

@@ -66,9 +66,6 @@ func (t *tx) unlock(l store.Lock, who, host, action string) error {
 	return t.audit(store.Entry{At: time.Now().UTC(), Who: who, Host: host, Action: action, Environment: l.Environment, Subject: l.Run, Data: data})
 }
 
-// ErrLost means that a lock is not its run's any more.
-var ErrLost = errors.New("the lock was taken away")
-
 // own runs f if the lock is still l's.
 func (d *DB) own(ctx context.Context, l store.Lock, f func(*tx) error) error {
 	return d.explain("write", d.write(ctx, func(t *tx) error {
@@ -77,7 +74,7 @@ func (d *DB) own(ctx context.Context, l store.Lock, f func(*tx) error) error {
 		case err != nil:
 			return err
 		case !ok || have.Run != l.Run:
-			return fmt.Errorf("%s, run %s: %w", l.Environment, l.Run, ErrLost)
+			return fmt.Errorf("%s, run %s: %w", l.Environment, l.Run, store.ErrLost)
 		}
 		return f(t)
 	}))
