@@ -12,6 +12,13 @@ import (
 // outputs are the outputs of one unit as far as they are known.
 type outputs map[string]json.RawMessage
 
+// has reports whether anything is known, as it is of every unit that was applied.
+func (o outputs) has() bool { return len(o) > 0 }
+
+// ClusterKubeconfig is where the values of a kube unit's task name the kubeconfig file
+// of the environment's cluster.
+const ClusterKubeconfig = "cluster.kubeconfig"
+
 // inputs are the values that flow into a unit from others.
 type inputs struct {
 	values  map[string]any // by variable, or by UNIT.OUTPUT for kube units
@@ -54,8 +61,29 @@ func (t *Target) resolve(u graph.Unit, known func(addr.Unit) outputs) (inputs, e
 			}
 		}
 	} else {
+		if !t.Offline {
+			up := addr.Foundation(u.Addr.Env, "cluster")
+			if err := take(ClusterKubeconfig, graph.Ref{Unit: up, Output: "kubeconfig", Type: "string"}); err != nil {
+				return in, err
+			}
+			// Another cluster of the same name has nothing of what was applied.
+			for _, name := range []string{"endpoint", "certificate_authority"} {
+				if raw, ok := known(up)[name]; ok {
+					sum["cluster."+name] = raw
+				}
+			}
+		}
 		for _, b := range u.Bindings {
 			for _, ref := range b.Refs() {
+				if ref.Secret && !known(ref.Unit).has() {
+					in.unknown = append(in.unknown, ref.Unit.Name+"."+ref.Output)
+					in.waits = append(in.waits, ref.Unit.Name+"."+ref.Output)
+					sum[ref.Unit.Name+"."+ref.Output] = json.RawMessage(`{"unknown":true}`)
+				}
+				// A secret has no value here; the binding says where it lies.
+				if ref.Secret {
+					continue
+				}
 				if err := take(ref.Unit.Name+"."+ref.Output, ref); err != nil {
 					return in, err
 				}

@@ -367,7 +367,7 @@ func (r *running) apply(ctx, last context.Context, p *plan.Unit, u graph.Unit, i
 // record makes the row of a unit.
 func (r *running) record(u graph.Unit, p *plan.Unit, in inputs, task Task) (store.Unit, error) {
 	root, err := json.Marshal(kept{
-		Root: task.Root, Values: providerValues(task.Root, in.values), Layer: string(u.Layer), Contract: u.Contract, Workload: u.Workload, Team: u.Team, Module: u.Module,
+		Root: task.Root, Values: lasting(task.Root, in.values), Layer: string(u.Layer), Contract: u.Contract, Workload: u.Workload, Team: u.Team, Module: u.Module,
 	})
 	if err != nil {
 		return store.Unit{}, err
@@ -377,12 +377,16 @@ func (r *running) record(u graph.Unit, p *plan.Unit, in inputs, task Task) (stor
 	}, nil
 }
 
-// providerValues keeps the variables only of a tofu unit.
-func providerValues(root []byte, values map[string]any) map[string]any {
-	if len(root) == 0 {
-		return nil
+// lasting returns the values that are needed to destroy a unit: the variables of a
+// tofu unit, and where the cluster of a kube unit is.
+func lasting(root []byte, values map[string]any) map[string]any {
+	if len(root) > 0 {
+		return values
 	}
-	return values
+	if v, ok := values[ClusterKubeconfig]; ok {
+		return map[string]any{ClusterKubeconfig: v}
+	}
+	return nil
 }
 
 // destroy destroys one unit that is on record.

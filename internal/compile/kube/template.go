@@ -31,7 +31,7 @@ func (t Template) Expand(values map[string]string) (string, error) {
 	var out, text strings.Builder
 	flush := func() {
 		if t.GoTemplate {
-			out.WriteString(escapeTemplate(text.String()))
+			out.WriteString(EscapeTemplate(text.String()))
 		} else {
 			out.WriteString(text.String())
 		}
@@ -56,8 +56,8 @@ func (t Template) Expand(values map[string]string) (string, error) {
 	return out.String(), nil
 }
 
-// escapeTemplate returns text so that executing it as a template gives it back.
-func escapeTemplate(s string) string {
+// EscapeTemplate returns text so that executing it as a template gives it back.
+func EscapeTemplate(s string) string {
 	s = strings.ReplaceAll(s, "{{", `{{ "{{" }}`)
 	// A brace at the end could make "{{" with the expression that follows.
 	if cut, ok := strings.CutSuffix(s, "{"); ok {
