@@ -57,6 +57,7 @@ func (r *renderer) pod(files fileSet) corev1.PodSpec {
 	if slices.ContainsFunc(slices.Concat(spec.InitContainers, spec.Containers), mountsTmp) {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{Name: "tmp", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: ptr(tmpSize)}}})
 	}
+	r.trust(&spec)
 	return spec
 }
 
