@@ -30,7 +30,7 @@ func (e *Engine) Forget(ctx context.Context, env string, f func() error) (err er
 		return err
 	}
 	last := context.WithoutCancel(ctx)
-	stop := e.keep(last, lock)
+	stop := e.keep(last, lock, renewEvery, func() {}) // it is one step, and is under way
 	defer func() {
 		stop()
 		err = errors.Join(err, e.cfg.Store.Release(last, lock))
