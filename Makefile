@@ -21,9 +21,10 @@ GODIRS   := $(wildcard cmd internal policies schemas modules engines)
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-build: ## bin/strata, with the version from git
+build: ## bin/strata, with the version from git, and the small programs of ours that images contain
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause
 
 engines: bin/tofu bin/strata-kube ## bin/tofu and bin/strata-kube, from the sources pinned in engines/ (minutes, the first time)
 

@@ -1,27 +1,22 @@
 package image
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/stratahq/strata/images"
 )
 
-// Builder builds images. What it made once it keeps in Cache.
+// Builder builds images. What it made once it keeps in Cache. Several may work in one
+// cache at the same time.
 type Builder struct {
 	// Recipes are those that others may be built upon.
 	Recipes Recipes
@@ -33,29 +28,29 @@ type Builder struct {
 	Note func(string)
 }
 
+// NewBuilder returns a builder with the built-in recipes, the user's cache and the
+// programs that lie beside the one that is running. note may be nil.
+func NewBuilder(note func(string)) (*Builder, error) {
+	recipes, err := ReadAll(images.FS)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := DefaultCache()
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(self); err == nil {
+		self = real
+	}
+	return &Builder{Recipes: recipes, Cache: cache, Engines: filepath.Dir(self), Note: note}, nil
+}
+
 // version is part of what layers are cached by: it changes with how they are made.
-const version = "1"
-
-// Image is an image that was built.
-type Image struct {
-	Name   string
-	Image  v1.Image
-	Digest string // sha256:...
-	Size   int64  // bytes of all layers, compressed
-	Layers []Layer
-}
-
-// Layer is a layer of an image, with what is in it.
-type Layer struct {
-	Recipe   string    `json:"recipe"`
-	Digest   string    `json:"digest"`
-	DiffID   string    `json:"diffId"`
-	Size     int64     `json:"size"`
-	Packages []Package `json:"packages,omitempty"`
-	Modules  []Module  `json:"modules,omitempty"`
-	Shells   []string  `json:"shells,omitempty"`
-	file     string
-}
+const version = "2"
 
 func (b *Builder) note(format string, args ...any) {
 	if b.Note != nil {
@@ -66,160 +61,152 @@ func (b *Builder) note(format string, args ...any) {
 // Build builds the image of a recipe with those that it is built upon. The same inputs
 // give the same digest.
 func (b *Builder) Build(ctx context.Context, r *Recipe) (*Image, error) {
+	img, err := b.build(ctx, r, b.makeLayer)
+	if err != nil {
+		return nil, err
+	}
+	return img, b.remember(img)
+}
+
+// Built returns the image that Build would return, if nothing has to be made for that;
+// otherwise the error wraps fs.ErrNotExist.
+func (b *Builder) Built(ctx context.Context, r *Recipe) (*Image, error) {
+	return b.build(ctx, r, nil)
+}
+
+// BuildWorkload builds the image of the workload in a folder. The error wraps
+// fs.ErrNotExist where the workload has no recipe.
+func (b *Builder) BuildWorkload(ctx context.Context, dir string) (*Image, error) {
+	r, err := ReadWorkload(dir)
+	if err != nil {
+		return nil, err
+	}
+	return b.Build(ctx, r)
+}
+
+// maker makes a layer that is not in the cache yet.
+type maker func(ctx context.Context, in inputs) (*Layer, error)
+
+// build puts an image together; without a maker only of what is in the cache.
+func (b *Builder) build(ctx context.Context, r *Recipe, mk maker) (*Image, error) {
 	chain, err := b.Recipes.chain(r)
 	if err != nil {
 		return nil, err
 	}
-	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
-	out := &Image{Name: r.Metadata.Name}
 	have := map[string]bool{}
-	cfg := v1.Config{User: nonRoot, Env: []string{"PATH=/usr/local/bin:/usr/bin:/bin"}, Labels: map[string]string{"org.opencontainers.image.title": r.Metadata.Name}}
+	var layers []Layer
 	for _, step := range chain {
-		l, err := b.layer(ctx, step, have)
+		l, err := b.layer(ctx, step, have, mk)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", step.Metadata.Name, err)
 		}
-		if l != nil {
-			for _, p := range l.Packages {
-				have[p.Name] = true
-			}
-			if img, err = mutate.Append(img, mutate.Addendum{Layer: stored{*l}, History: v1.History{CreatedBy: "strata image build " + step.Metadata.Name}}); err != nil {
-				return nil, err
-			}
-			out.Layers = append(out.Layers, *l)
-			out.Size += l.Size
+		if l == nil {
+			continue
 		}
-		configure(&cfg, &step.Spec)
+		for _, p := range l.Packages {
+			have[p.Name] = true
+		}
+		layers = append(layers, *l)
 	}
-	if err := shells(r, chain, out.Layers); err != nil {
+	if err := checkShells(r.Metadata.Name, chain, layers); err != nil {
 		return nil, err
 	}
-	file, err := img.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	file = file.DeepCopy()
-	file.OS, file.Architecture, file.Config, file.Created = "linux", architecture(), cfg, v1.Time{Time: epoch.UTC()}
-	if img, err = mutate.ConfigFile(img, file); err != nil {
-		return nil, err
-	}
-	d, err := img.Digest()
-	if err != nil {
-		return nil, err
-	}
-	out.Image, out.Digest = img, d.String()
-	return out, nil
+	return assemble(r.Metadata.Name, chain, layers)
 }
 
-// architecture is the machine's, as OCI and Go name it.
-func architecture() string { return runtime.GOARCH }
-
-// configure lays a recipe's settings over those of the image below.
-func configure(c *v1.Config, s *Spec) {
-	if s.User != "" {
-		c.User = s.User
-	}
-	if len(s.Entrypoint) > 0 {
-		c.Entrypoint = s.Entrypoint
-	}
-	if s.WorkDir != "" {
-		c.WorkingDir = s.WorkDir
-	}
-	for _, k := range slices.Sorted(maps.Keys(s.Env)) {
-		c.Env = slices.DeleteFunc(c.Env, func(e string) bool { return strings.HasPrefix(e, k+"=") })
-		c.Env = append(c.Env, k+"="+s.Env[k])
-	}
+// inputs are what a layer is made of.
+type inputs struct {
+	recipe  *Recipe
+	list    []Package
+	program binary
+	files   [][]byte // content of spec.files, in order
+	key     string
 }
-
-// shells compares what a recipe says of shells with what is in the image.
-func shells(r *Recipe, chain []*Recipe, layers []Layer) error {
-	var found []string
-	for _, l := range layers {
-		found = append(found, l.Shells...)
-	}
-	said := slices.ContainsFunc(chain, func(s *Recipe) bool { return s.Spec.Shell != "" })
-	switch {
-	case len(found) > 0 && !said:
-		return fmt.Errorf("image %s has a shell (%s) and its recipe does not say why: leave the package out (spec.without), or give the reason in spec.shell", r.Metadata.Name, strings.Join(found, ", "))
-	case len(found) == 0 && said:
-		return fmt.Errorf("image %s has no shell, and its recipe gives a reason for one: remove spec.shell", r.Metadata.Name)
-	}
-	return nil
-}
-
-var shellNames = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "busybox"}
 
 // layer makes the layer of one recipe, or finds it in the cache; nil where there is
-// nothing in it.
-func (b *Builder) layer(ctx context.Context, r *Recipe, have map[string]bool) (*Layer, error) {
+// nothing in it. have names the packages of the layers below.
+func (b *Builder) layer(ctx context.Context, r *Recipe, have map[string]bool, mk maker) (*Layer, error) {
 	s := &r.Spec
 	if len(s.Packages)+len(s.Files)+len(s.Dirs)+len(s.Links) == 0 && s.To == "" {
 		return nil, nil
 	}
-	list, err := b.resolve(ctx, r, have)
-	if err != nil {
+	in := inputs{recipe: r}
+	var err error
+	if in.files, err = contents(r); err != nil {
 		return nil, err
 	}
-	program, err := b.program(ctx, r)
-	if err != nil {
+	if in.program, err = b.program(ctx, r, mk != nil); err != nil {
 		return nil, err
 	}
-	key := sha256.New()
-	enc := json.NewEncoder(key)
-	for _, v := range []any{version, r.Metadata, r.Spec, list, program.sum} {
-		if err := enc.Encode(v); err != nil {
+	// What the lists of packages name may be gone from the archive: then newer lists say
+	// what took its place.
+	for again := false; ; again = true {
+		if in.list, err = b.resolve(ctx, r, have, mk != nil); err != nil {
 			return nil, err
 		}
+		if in.key, err = in.digest(); err != nil {
+			return nil, err
+		}
+		l, err := b.readLayer(in.key)
+		if err == nil || mk == nil || !errors.Is(err, fs.ErrNotExist) {
+			return l, err
+		}
+		if l, err = mk(ctx, in); err == nil || again || !errors.Is(err, errGone) {
+			return l, err
+		}
+		if uerr := b.UpdateLists(ctx); uerr != nil {
+			return nil, errors.Join(err, uerr)
+		}
 	}
-	for _, f := range s.Files {
+}
+
+// contents returns what spec.files write.
+func contents(r *Recipe) ([][]byte, error) {
+	var out [][]byte
+	for _, f := range r.Spec.Files {
+		data := []byte(f.Content)
 		if f.From != "" {
-			data, err := os.ReadFile(filepath.Join(r.Dir, f.From))
-			if err != nil {
-				return nil, err
+			var err error
+			if data, err = os.ReadFile(filepath.Join(r.Dir, f.From)); err != nil {
+				return nil, fmt.Errorf("spec.files: %w", err)
 			}
-			fmt.Fprintf(key, "%d\n%s", len(data), data)
+		}
+		out = append(out, data)
+	}
+	return out, nil
+}
+
+// digest returns the key of the layer in the cache.
+func (in *inputs) digest() (string, error) {
+	// What only concerns the image's configuration makes no other layer.
+	s := in.recipe.Spec
+	s.Entrypoint, s.Env, s.WorkDir, s.Shell, s.From, s.Go = nil, nil, "", "", "", ""
+	h := sha256.New()
+	enc := json.NewEncoder(h)
+	for _, v := range []any{version, in.recipe.Metadata.Name, s, in.list, in.program.sum, in.files} {
+		if err := enc.Encode(v); err != nil {
+			return "", err
 		}
 	}
-	base := filepath.Join(b.Cache, "layers", hex.EncodeToString(key.Sum(nil)))
-	if l, err := readLayer(base); err == nil {
-		return l, nil
-	}
-	return b.makeLayer(ctx, r, list, program, base)
+	return in.recipe.Metadata.Name + "/" + hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func readLayer(base string) (*Layer, error) {
-	data, err := os.ReadFile(base + ".json")
+// makeLayer makes a layer and keeps it.
+func (b *Builder) makeLayer(ctx context.Context, in inputs) (*Layer, error) {
+	s := &in.recipe.Spec
+	files, err := b.fetch(ctx, in.recipe.Metadata.Name, in.list)
 	if err != nil {
 		return nil, err
 	}
-	var l Layer
-	if err := json.Unmarshal(data, &l); err != nil {
-		return nil, err
+	if len(in.list) > 0 {
+		b.note("%s: unpacking %d Debian packages", in.recipe.Metadata.Name, len(in.list))
 	}
-	l.file = base + ".tar.gz"
-	info, err := os.Stat(l.file)
-	if err == nil && info.Size() != l.Size {
-		err = errors.New("the layer in the cache was cut off")
-	}
-	return &l, err
-}
-
-func (b *Builder) makeLayer(ctx context.Context, r *Recipe, list []Package, program binary, base string) (*Layer, error) {
-	s := &r.Spec
 	t := newTree()
-	l := &Layer{Recipe: r.Metadata.Name, Packages: list, Modules: program.modules, file: base + ".tar.gz"}
-	if len(list) > 0 {
-		b.note("%s: unpacking %d Debian packages", r.Metadata.Name, len(list))
-	}
-	files, err := fetch(ctx, b.Cache, list)
-	if err != nil {
-		return nil, err
-	}
-	for i, p := range list {
-		if err := unpack(t, p, files[i], s.Keep); err != nil {
+	for i, p := range in.list {
+		if err := unpack(t, p, files[i], s); err != nil {
 			return nil, err
 		}
+		// Scanners find packages here where there is no package manager's database.
 		t.file("/var/lib/dpkg/status.d/"+p.Name, fmt.Appendf(nil, "Package: %s\nStatus: install ok installed\nSource: %s\nVersion: %s\nArchitecture: %s\nMaintainer: %s\n\n",
 			p.Name, p.Source, p.Version, p.Architecture, p.Maintainer), 0o644)
 	}
@@ -227,12 +214,7 @@ func (b *Builder) makeLayer(ctx context.Context, r *Recipe, list []Package, prog
 	for name, to := range s.Links {
 		t.link(name, to)
 	}
-	uid, gid := 65532, 65532
-	if s.User != "" {
-		if _, err := fmt.Sscanf(s.User, "%d:%d", &uid, &gid); err != nil {
-			return nil, fmt.Errorf("spec.user %q is not UID:GID in numbers", s.User)
-		}
-	}
+	uid, gid := s.owner()
 	for _, d := range s.Dirs {
 		mode := uint32(0o755)
 		if d == "/tmp" {
@@ -240,115 +222,86 @@ func (b *Builder) makeLayer(ctx context.Context, r *Recipe, list []Package, prog
 		}
 		t.dir(d, mode, uid, gid)
 	}
-	for _, f := range s.Files {
-		data := []byte(f.Content)
-		if f.From != "" {
-			if data, err = os.ReadFile(filepath.Join(r.Dir, f.From)); err != nil {
-				return nil, err
-			}
-		}
-		mode := f.Mode
-		if mode == 0 {
-			mode = 0o644
-		}
-		t.file(f.Path, data, mode)
+	for i, f := range s.Files {
+		t.file(f.Path, in.files[i], f.mode())
 	}
-	if program.file != "" {
-		data, err := os.ReadFile(program.file)
+	if in.program.file != "" {
+		data, err := os.ReadFile(in.program.file)
 		if err != nil {
 			return nil, err
 		}
 		t.file(s.To, data, 0o755)
 	}
-	for name, h := range t.nodes {
-		dir := filepath.Dir(name)
-		if (dir == "/usr/bin" || dir == "/usr/sbin" || dir == "/bin" || dir == "/sbin" || dir == "/usr/local/bin") && slices.Contains(shellNames, filepath.Base(name)) && h.FileInfo().Mode()&0o111 != 0 {
-			l.Shells = append(l.Shells, name)
-		}
-	}
-	slices.Sort(l.Shells)
 	data, diff, err := t.layer()
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(data)
-	l.Digest, l.DiffID, l.Size = "sha256:"+hex.EncodeToString(sum[:]), diff, int64(len(data))
-	meta, err := json.Marshal(l)
+	d, err := digestOf(data)
 	if err != nil {
 		return nil, err
 	}
-	return l, errors.Join(replace(l.file, data), replace(base+".json", meta))
+	l := &Layer{
+		Recipe: in.recipe.Metadata.Name, Digest: d, DiffID: diff, Size: int64(len(data)),
+		Packages: in.list, Modules: in.program.modules, Shells: t.shells(), Key: in.key,
+	}
+	return l, b.writeLayer(l, data)
 }
 
-// authorities writes the bundle of certificate authorities that the postinst script of
-// ca-certificates would make.
-func authorities(t *tree) {
-	const dir = "/usr/share/ca-certificates/mozilla/"
-	var bundle bytes.Buffer
-	for _, name := range slices.Sorted(maps.Keys(t.data)) {
-		if strings.HasPrefix(name, dir) && strings.HasSuffix(name, ".crt") {
-			bundle.Write(t.data[name])
+// Find returns an image by the name that pods use. One that is named by its digest is
+// in the cache, or it is what a built-in recipe gives; one that is named by a tag is
+// built of the built-in recipe of that name.
+func (b *Builder) Find(ctx context.Context, ref string) (*Image, error) {
+	name, ok := strings.CutPrefix(ref, Registry+"/")
+	if !ok {
+		return nil, fmt.Errorf("%s is not an image of ours: those begin with %s/", ref, Registry)
+	}
+	name, digest, pinned := strings.Cut(name, "@")
+	name, _, _ = strings.Cut(name, ":")
+	if pinned {
+		img, err := b.recall(digest)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return img, err
 		}
 	}
-	if bundle.Len() > 0 {
-		t.file("/etc/ssl/certs/ca-certificates.crt", bundle.Bytes(), 0o644)
+	r, ok := b.Recipes[name]
+	if !ok {
+		return nil, fmt.Errorf("the image %s is not in the image cache: build it again with `strata image build %s`", ref, name)
 	}
+	img, err := b.Build(ctx, r)
+	if err == nil && pinned && img.Digest != digest {
+		return nil, fmt.Errorf("the image %s is not in the image cache, and its recipe gives %s by now: plan and apply again", ref, img.Digest)
+	}
+	return img, err
 }
 
-// replace writes a file as a whole.
-func replace(file string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), file)
-}
-
-// resolve asks apt what a recipe's packages are. The answer is kept for as long as
-// apt's lists are the same.
-func (b *Builder) resolve(ctx context.Context, r *Recipe, have map[string]bool) ([]Package, error) {
-	if len(r.Spec.Packages) == 0 {
-		return nil, nil
-	}
-	key := sha256.New()
-	if err := json.NewEncoder(key).Encode([]any{version, r.Spec.Packages, r.Spec.Without, slices.Sorted(maps.Keys(have)), listsStamp()}); err != nil {
-		return nil, err
-	}
-	file := filepath.Join(b.Cache, "resolved", hex.EncodeToString(key.Sum(nil))+".json")
-	if data, err := os.ReadFile(file); err == nil {
-		var list []Package
-		if err := json.Unmarshal(data, &list); err == nil {
-			return list, nil
+// Ensure loads those images that are ours and that a containerd lacks, by the names
+// that pods use; names of other registries are left to it. It returns how many were
+// loaded.
+func (b *Builder) Ensure(ctx context.Context, socket string, refs []string) (int, error) {
+	var ours []string
+	for _, ref := range refs {
+		if strings.HasPrefix(ref, Registry+"/") {
+			ours = append(ours, ref)
 		}
 	}
-	b.note("%s: asking apt for packages", r.Metadata.Name)
-	list, err := resolve(ctx, r.Spec.Packages, r.Spec.Without, have)
-	if err != nil {
-		return nil, err
+	if len(ours) == 0 {
+		return 0, nil
 	}
-	data, err := json.Marshal(list)
+	have, err := Loaded(ctx, socket)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return list, replace(file, data)
-}
-
-// listsStamp changes when apt's lists do.
-func listsStamp() string {
-	var out strings.Builder
-	files, _ := filepath.Glob("/var/lib/apt/lists/*_Packages*")
-	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			fmt.Fprintf(&out, "%s %d %d\n", filepath.Base(f), info.Size(), info.ModTime().UnixNano())
+	var missing []Named
+	for _, ref := range ours {
+		if have[ref] {
+			continue
 		}
+		have[ref] = true
+		img, err := b.Find(ctx, ref)
+		if err != nil {
+			return 0, err
+		}
+		missing = append(missing, Named{Ref: ref, Image: img})
 	}
-	return out.String()
+	return len(missing), load(ctx, socket, missing)
 }

@@ -2,15 +2,17 @@ package image
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
-	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,79 +28,121 @@ type Package struct {
 	Version      string `json:"version"`
 	Architecture string `json:"architecture"`
 	Source       string `json:"source"`
-	SHA256       string `json:"sha256"`
-	Maintainer   string `json:"maintainer"`
-	Homepage     string `json:"homepage,omitempty"`
-	depends      string
-	paragraph    string
+	// SourceVersion differs from Version where one source makes packages of several versions.
+	SourceVersion string `json:"sourceVersion"`
+	SHA256        string `json:"sha256"`
+	Maintainer    string `json:"maintainer"`
+	Homepage      string `json:"homepage,omitempty"`
+	depends       string
 }
 
-// always are packages that others depend on for their maintainer scripts alone, which
+// scriptsOnly are packages that others depend on for their maintainer scripts alone, which
 // no image runs: images are made, not installed.
-var always = map[string]bool{
+var scriptsOnly = map[string]bool{
 	"debconf": true, "dpkg": true, "init-system-helpers": true, "adduser": true, "ucf": true, "lsb-base": true, "sysvinit-utils": true,
 	"passwd": true, "base-files": true, "debianutils": true, "sensible-utils": true, "perl-base": true, "perl": true,
 }
 
-// resolve returns the packages and what they depend on, as the machine's apt would
-// choose them, without those that the recipe leaves out and those of the images below.
-func resolve(ctx context.Context, names []string, without map[string]string, have map[string]bool) ([]Package, error) {
-	seen := map[string]bool{}
-	var out []Package
-	wave := slices.Clone(names)
-	for len(wave) > 0 {
-		found, err := show(ctx, wave)
-		if err != nil {
+// resolve asks apt what a recipe's packages are. The answer is kept for as long as
+// apt's lists are the same. Without mayAsk it is the kept answer, or fs.ErrNotExist.
+func (b *Builder) resolve(ctx context.Context, r *Recipe, have map[string]bool, mayAsk bool) ([]Package, error) {
+	if len(r.Spec.Packages) == 0 {
+		return nil, nil
+	}
+	if mayAsk {
+		if err := b.needLists(ctx); err != nil {
 			return nil, err
 		}
-		var next []string
-		for _, name := range wave {
-			p, ok := found[name]
-			if !ok {
-				if slices.Contains(names, name) {
-					return nil, fmt.Errorf("apt knows no package %q: `apt-get update` brings its lists up to date", name)
-				}
-				return nil, fmt.Errorf("a package depends on %q, and apt does not know it", name)
-			}
-			seen[name] = true
-			out = append(out, p)
+	}
+	key := sha256.New()
+	if err := json.NewEncoder(key).Encode([]any{version, r.Spec.Packages, r.Spec.Without, slices.Sorted(maps.Keys(have)), stampOf(b.lists())}); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(b.Cache, "resolved", hex.EncodeToString(key.Sum(nil))+".json")
+	data, err := os.ReadFile(file)
+	if err == nil {
+		var list []Package
+		if err := json.Unmarshal(data, &list); err == nil {
+			return list, nil
 		}
-		// Alternatives: the first that is there already, or that apt knows.
+	}
+	if !mayAsk {
+		return nil, fmt.Errorf("what its packages are was not asked yet: %w", fs.ErrNotExist)
+	}
+	b.note("%s: asking apt for packages", r.Metadata.Name)
+	q := &query{builder: b, known: map[string]*Package{}, without: r.Spec.Without, have: have}
+	list, err := q.closure(ctx, r.Spec.Packages)
+	if err != nil {
+		return nil, err
+	}
+	if data, err = json.Marshal(list); err != nil {
+		return nil, err
+	}
+	return list, replace(file, data)
+}
+
+// query is a question for packages and what they depend on.
+type query struct {
+	builder *Builder
+	known   map[string]*Package // nil for a name that apt does not know
+	without map[string]string
+	have    map[string]bool
+}
+
+// closure returns the packages and what they depend on, as the machine's apt would
+// choose them, without those that the recipe leaves out and those of the images below.
+func (q *query) closure(ctx context.Context, names []string) ([]Package, error) {
+	taken := map[string]bool{}
+	var out []Package
+	for wave := slices.Clone(names); len(wave) > 0; {
+		if err := q.ask(ctx, wave); err != nil {
+			return nil, err
+		}
 		var groups [][]string
 		for _, name := range wave {
-			more, err := dependencies(found[name].depends)
+			p := q.known[name]
+			if p == nil {
+				return nil, fmt.Errorf("apt knows no package %q: correct its name, or bring the lists up to date with `strata image build --update`", name)
+			}
+			taken[name] = true
+			out = append(out, *p)
+			more, err := dependencies(p.depends)
 			if err != nil {
-				return nil, fmt.Errorf("dependencies of %s: %w", name, err)
+				return nil, fmt.Errorf("dependencies of package %s: %w", name, err)
 			}
 			groups = append(groups, more...)
 		}
-		var candidates []string
-		for _, g := range groups {
-			candidates = append(candidates, g...)
-		}
-		slices.Sort(candidates)
-		known, err := show(ctx, slices.Compact(candidates))
-		if err != nil {
+		var err error
+		if wave, err = q.choose(ctx, groups, taken); err != nil {
 			return nil, err
 		}
-		skip := func(n string) bool {
-			_, w := without[n]
-			return w || always[n] || have[n] || seen[n] || slices.Contains(next, n)
-		}
-		for _, g := range groups {
-			if slices.ContainsFunc(g, skip) {
-				continue
-			}
-			i := slices.IndexFunc(g, func(n string) bool { _, ok := known[n]; return ok })
-			if i < 0 {
-				return nil, fmt.Errorf("nothing provides %s", strings.Join(g, " | "))
-			}
-			next = append(next, g[i])
-		}
-		wave = next
 	}
 	slices.SortFunc(out, func(a, b Package) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// choose takes one package of each group of alternatives: the one that is there
+// already, or the first that apt knows.
+func (q *query) choose(ctx context.Context, groups [][]string, taken map[string]bool) ([]string, error) {
+	if err := q.ask(ctx, slices.Concat(groups...)); err != nil {
+		return nil, err
+	}
+	var next []string
+	settled := func(n string) bool {
+		_, left := q.without[n]
+		return left || scriptsOnly[n] || q.have[n] || taken[n] || slices.Contains(next, n)
+	}
+	for _, g := range groups {
+		if slices.ContainsFunc(g, settled) {
+			continue
+		}
+		i := slices.IndexFunc(g, func(n string) bool { return q.known[n] != nil })
+		if i < 0 {
+			return nil, fmt.Errorf("no package provides %s: name one in spec.packages that does, or leave it out in spec.without", strings.Join(g, " or "))
+		}
+		next = append(next, g[i])
+	}
+	return next, nil
 }
 
 // dependencies returns the names of a Depends field: of each group one is needed.
@@ -121,56 +165,61 @@ func dependencies(field string) ([][]string, error) {
 	return out, nil
 }
 
-// show asks apt for packages: their candidates, from lists whose signatures it has
+// ask makes packages known: apt's candidates, from lists whose signatures it has
 // verified.
-func show(ctx context.Context, names []string) (map[string]Package, error) {
-	out := map[string]Package{}
-	if len(names) == 0 {
-		return out, nil
+func (q *query) ask(ctx context.Context, names []string) error {
+	var fresh []string
+	for _, n := range names {
+		if _, asked := q.known[n]; !asked {
+			q.known[n] = nil
+			fresh = append(fresh, n)
+		}
 	}
-	cmd := exec.CommandContext(ctx, "apt-cache", append([]string{"show", "--no-all-versions", "--"}, names...)...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	b, err := cmd.Output()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("images with Debian packages are built where apt is: on Debian or a descendant of it")
+	if len(fresh) == 0 {
+		return nil
 	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) { // it exits with 100 when it knows one of them not
-		return nil, fmt.Errorf("apt-cache: %w: %s", err, stderr.String())
+	text, err := q.builder.apt(ctx, "", q.builder.lists(), "apt-cache", append([]string{"show", "--no-all-versions", "--"}, fresh...)...)
+	// It fails when it does not know one of them, and tells of the others.
+	if err != nil && !strings.Contains(err.Error(), "Unable to locate package") && !strings.Contains(err.Error(), "No packages found") {
+		return err
 	}
-	for _, text := range strings.Split(string(b), "\n\n") {
-		if strings.TrimSpace(text) == "" {
+	for part := range strings.SplitSeq(text, "\n\n") {
+		if strings.TrimSpace(part) == "" {
 			continue
 		}
-		r, err := control.NewParagraphReader(strings.NewReader(text+"\n\n"), nil)
+		r, err := control.NewParagraphReader(strings.NewReader(part+"\n\n"), nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p, err := r.Next()
 		if err != nil {
-			return nil, fmt.Errorf("apt-cache: %w", err)
+			return fmt.Errorf("apt-cache: %w", err)
 		}
 		v := p.Values
-		if _, dup := out[v["Package"]]; dup || v["SHA256"] == "" {
+		if q.known[v["Package"]] != nil || v["SHA256"] == "" {
 			continue
 		}
-		src, _, _ := strings.Cut(v["Source"], " ")
+		src, srcVersion, _ := strings.Cut(v["Source"], " ")
 		if src == "" {
 			src = v["Package"]
 		}
-		out[v["Package"]] = Package{
-			Name: v["Package"], Version: v["Version"], Architecture: v["Architecture"], Source: src, SHA256: v["SHA256"],
+		if srcVersion = strings.Trim(srcVersion, "()"); srcVersion == "" {
+			srcVersion = v["Version"]
+		}
+		q.known[v["Package"]] = &Package{
+			Name: v["Package"], Version: v["Version"], Architecture: v["Architecture"], Source: src, SourceVersion: srcVersion, SHA256: v["SHA256"],
 			Maintainer: v["Maintainer"], Homepage: v["Homepage"], depends: strings.Trim(v["Depends"]+", "+v["Pre-Depends"], ", "),
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // fetch brings packages into the cache and returns their files, in order.
-func fetch(ctx context.Context, cache string, list []Package) ([]string, error) {
-	dir := filepath.Join(cache, "debs")
+func (b *Builder) fetch(ctx context.Context, image string, list []Package) ([]string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	dir := filepath.Join(b.Cache, "debs")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -190,30 +239,30 @@ func fetch(ctx context.Context, cache string, list []Package) ([]string, error) 
 		return nil, err
 	}
 	defer os.RemoveAll(tmp)
+	b.note("%s: downloading %d Debian packages", image, len(missing))
 	// What is not signed by a key that the machine trusts is refused.
-	args := []string{"download", "-qq", "-o", "APT::Sandbox::User=root", "-o", "APT::Get::AllowUnauthenticated=false", "--"}
-	cmd := exec.CommandContext(ctx, "apt-get", append(args, missing...)...)
-	cmd.Dir, cmd.Env = tmp, append(os.Environ(), "LC_ALL=C.UTF-8")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("apt-get download: %w: %s", err, strings.TrimSpace(string(out)))
+	if _, err := b.apt(ctx, tmp, b.lists(), "apt-get", append([]string{"download", "-qq", "--"}, missing...)...); err != nil {
+		if strings.Contains(err.Error(), "404") {
+			err = fmt.Errorf("%w: %w", errGone, err)
+		}
+		return nil, fmt.Errorf("download Debian packages: %w", err)
 	}
 	got, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
 	if err != nil {
 		return nil, err
 	}
 	for _, file := range got {
-		b, err := os.ReadFile(file)
+		sum, err := fileSum(file)
 		if err != nil {
 			return nil, err
 		}
-		sum := sha256.Sum256(b)
-		if err := os.Rename(file, filepath.Join(dir, hex.EncodeToString(sum[:])+".deb")); err != nil {
+		if err := os.Rename(file, filepath.Join(dir, sum+".deb")); err != nil {
 			return nil, err
 		}
 	}
 	for i, file := range files {
 		if _, err := os.Stat(file); err != nil {
-			return nil, fmt.Errorf("package %s that was fetched is not the one in apt's lists: `apt-get update`, and try again", list[i].Name)
+			return nil, fmt.Errorf("package %s that was downloaded is not the one that apt's lists name: %w", list[i].Name, errGone)
 		}
 	}
 	return files, nil
@@ -227,7 +276,7 @@ var unwanted = []string{
 }
 
 // unpack adds the files of a package to a tree.
-func unpack(t *tree, p Package, file string, keep []string) error {
+func unpack(t *tree, p Package, file string, s *Spec) error {
 	d, closer, err := deb.LoadFile(file)
 	if err != nil {
 		return fmt.Errorf("package %s: %w", p.Name, err)
@@ -245,9 +294,7 @@ func unpack(t *tree, p Package, file string, keep []string) error {
 		if name == "/" {
 			continue
 		}
-		licence := strings.HasPrefix(name, "/usr/share/doc/") && strings.HasSuffix(name, "/copyright")
-		dir := name + "/"
-		if !licence && slices.ContainsFunc(unwanted, func(u string) bool { return strings.HasPrefix(dir, u) }) && !slices.ContainsFunc(keep, func(k string) bool { return strings.HasPrefix(dir, k) }) {
+		if !s.wants(name) {
 			continue
 		}
 		mode := h.FileInfo().Mode().Perm()
@@ -268,6 +315,18 @@ func unpack(t *tree, p Package, file string, keep []string) error {
 			}
 		}
 	}
+}
+
+// wants says whether a package's file comes into the image.
+func (s *Spec) wants(name string) bool {
+	for part := name; part != "/"; part = path.Dir(part) {
+		if slices.ContainsFunc(s.Drop, func(d string) bool { ok, _ := path.Match(d, part); return ok }) {
+			return false
+		}
+	}
+	under := func(folder string) bool { return strings.HasPrefix(name+"/", strings.TrimSuffix(folder, "/")+"/") }
+	licence := strings.HasPrefix(name, "/usr/share/doc/") && strings.HasSuffix(name, "/copyright")
+	return licence || !slices.ContainsFunc(unwanted, under) || slices.ContainsFunc(s.Keep, under)
 }
 
 // merged puts what older packages have in /bin, /sbin and /lib where it is on systems

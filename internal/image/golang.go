@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,81 +34,134 @@ type binary struct {
 }
 
 // program builds or finds the program of a recipe; the zero value where it has none.
-func (b *Builder) program(ctx context.Context, r *Recipe) (binary, error) {
+// Without mayBuild it is only found, or the error wraps fs.ErrNotExist.
+func (b *Builder) program(ctx context.Context, r *Recipe, mayBuild bool) (binary, error) {
 	switch {
 	case r.Spec.Engine != "":
 		file := filepath.Join(b.Engines, r.Spec.Engine)
 		if _, err := os.Stat(file); err != nil {
-			return binary{}, fmt.Errorf("the program %s is not in %s: `make engines` builds it", r.Spec.Engine, b.Engines)
+			return binary{}, fmt.Errorf("the program %s is not in %s, beside strata: `make build engines` builds it: %w", r.Spec.Engine, b.Engines, fs.ErrNotExist)
 		}
-		return b.read(file)
+		return b.inspect(file)
 	case r.Spec.Go != "":
-		return b.compile(ctx, r)
+		return b.compile(ctx, r, mayBuild)
 	}
 	return binary{}, nil
 }
 
-func (b *Builder) read(file string) (binary, error) {
+// inspect says what is in a program. A file that has not changed is not read again.
+func (b *Builder) inspect(file string) (binary, error) {
+	out := binary{file: file}
+	info, err := os.Stat(file)
+	if err != nil {
+		return out, err
+	}
+	stamp := sha256.Sum256(fmt.Appendf(nil, "%s %s %d %d", version, file, info.Size(), info.ModTime().UnixNano()))
+	kept := filepath.Join(b.Cache, "programs", hex.EncodeToString(stamp[:])+".json")
+	var known struct {
+		Sum     string   `json:"sum"`
+		Modules []Module `json:"modules"`
+	}
+	if data, err := os.ReadFile(kept); err == nil && json.Unmarshal(data, &known) == nil {
+		out.sum, out.modules = known.Sum, known.Modules
+		return out, nil
+	}
+	if out.sum, err = fileSum(file); err != nil {
+		return out, err
+	}
+	// A program of another language has no modules.
+	if info, err := buildinfo.ReadFile(file); err == nil {
+		out.modules = append(out.modules, Module{Path: "stdlib", Version: info.GoVersion}, Module{Path: info.Main.Path, Version: info.Main.Version})
+		for _, m := range info.Deps {
+			if m.Replace != nil {
+				m = m.Replace
+			}
+			out.modules = append(out.modules, Module{m.Path, m.Version, m.Sum})
+		}
+	}
+	known.Sum, known.Modules = out.sum, out.modules
+	data, err := json.Marshal(known)
+	if err != nil {
+		return out, err
+	}
+	return out, replace(kept, data)
+}
+
+// fileSum returns the SHA-256 of a file in hexadecimal digits.
+func fileSum(file string) (string, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return binary{}, err
+		return "", err
 	}
 	defer f.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
-		return binary{}, err
+		return "", err
 	}
-	out := binary{file: file, sum: hex.EncodeToString(h.Sum(nil))}
-	info, err := buildinfo.Read(f)
-	if err != nil {
-		return out, nil //nolint:nilerr // a program of another language has no modules
-	}
-	out.modules = append(out.modules, Module{Path: "stdlib", Version: info.GoVersion}, Module{Path: info.Main.Path, Version: info.Main.Version})
-	for _, m := range info.Deps {
-		if m.Replace != nil {
-			m = m.Replace
-		}
-		out.modules = append(out.modules, Module{m.Path, m.Version, m.Sum})
-	}
-	return out, nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
+
+// keptPrograms is how many states of a workload's program the cache keeps.
+const keptPrograms = 4
 
 // compile builds a static program of a Go package, unless nothing of its module has
 // changed since.
-func (b *Builder) compile(ctx context.Context, r *Recipe) (binary, error) {
-	dir := filepath.Join(r.Dir, r.Spec.Go)
-	stamp, err := sources(dir)
+func (b *Builder) compile(ctx context.Context, r *Recipe, mayBuild bool) (binary, error) {
+	dir, err := filepath.Abs(filepath.Join(r.Dir, r.Spec.Go))
 	if err != nil {
 		return binary{}, err
 	}
-	file := filepath.Join(b.Cache, "go", stamp, r.Metadata.Name)
+	stamp, err := sources(dir)
+	if err != nil {
+		return binary{}, fmt.Errorf("spec.go: %w", err)
+	}
+	where := sha256.Sum256([]byte(dir))
+	folder := filepath.Join(b.Cache, "go", r.Metadata.Name+"-"+hex.EncodeToString(where[:6]))
+	file := filepath.Join(folder, stamp+".bin")
 	if _, err := os.Stat(file); err == nil {
-		return b.read(file)
+		return b.inspect(file)
 	}
-	if _, err := exec.LookPath("go"); err != nil {
-		return binary{}, errors.New("its program is written in Go, and there is no go on PATH to build it with")
+	if !mayBuild {
+		return binary{}, fmt.Errorf("its program is not built of these sources yet: %w", fs.ErrNotExist)
 	}
-	b.note("%s: go build", r.Metadata.Name)
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return binary{}, err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", file+".new", ".")
+	tmp, err := os.MkdirTemp(folder, ".build-")
+	if err != nil {
+		return binary{}, err
+	}
+	defer os.RemoveAll(tmp)
+	fresh := filepath.Join(tmp, "program")
+	b.note("%s: go build", r.Metadata.Name)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", fresh, ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return binary{}, fmt.Errorf("go build: %w\n%s", err, bytes.TrimSpace(out))
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, exec.ErrNotFound) {
+		return binary{}, errors.New("its program is written in Go, and there is no go on PATH to build it with")
 	}
-	if err := os.Rename(file+".new", file); err != nil {
+	if err != nil {
+		return binary{}, fmt.Errorf("go build in %s: %w\n%s", dir, err, bytes.TrimSpace(out))
+	}
+	if err := os.Rename(fresh, file); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%s is no main package", dir)
+		}
 		return binary{}, err
 	}
-	return b.read(file)
+	if err := prune(folder, ".bin", keptPrograms, func(base string) error { return os.Remove(base + ".bin") }); err != nil {
+		return binary{}, err
+	}
+	return b.inspect(file)
 }
 
 // sources returns a digest of everything in the package's module that a build may read.
 func sources(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
+	if info, err := os.Stat(dir); err != nil {
 		return "", err
+	} else if !info.IsDir() {
+		return "", fmt.Errorf("%s is not a folder", dir)
 	}
 	root := dir
 	for {
@@ -124,7 +178,7 @@ func sources(dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintln(h, runtime.Version(), runtime.GOARCH, rel)
+	fmt.Fprintln(h, compilerStamp(), runtime.GOARCH, rel)
 	err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -147,4 +201,21 @@ func sources(dir string) (string, error) {
 		return nil
 	})
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// compilerStamp changes when the Go on PATH does: a newer one compiles the same sources
+// to another, and perhaps safer, program.
+func compilerStamp() string {
+	file, err := exec.LookPath("go")
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %d", file, info.Size(), info.ModTime().UnixNano())
 }

@@ -20,7 +20,7 @@ import (
 
 // Named is an image under the name that pods use.
 type Named struct {
-	Ref   string // registry/name@sha256:...
+	Ref   string // strata.local/name@sha256:...
 	Image *Image
 }
 
@@ -51,27 +51,32 @@ func Load(ctx context.Context, socket string, list []Named) (int, error) {
 			have[n.Ref] = true
 		}
 	}
-	if len(missing) == 0 {
-		return 0, nil
+	return len(missing), load(ctx, socket, missing)
+}
+
+// load puts images into a containerd.
+func load(ctx context.Context, socket string, list []Named) error {
+	if len(list) == 0 {
+		return nil
 	}
 	cmd := exec.CommandContext(ctx, "ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", "--snapshotter", "overlayfs", "-")
 	r, w := io.Pipe()
 	cmd.Stdin = r
 	written := make(chan error, 1)
 	go func() {
-		err := Archive(w, missing)
+		err := Archive(w, list)
 		w.CloseWithError(err)
 		written <- err
 	}()
 	out, err := cmd.CombinedOutput()
 	r.Close()
 	if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
-		return 0, werr
+		return werr
 	}
 	if err != nil {
-		return 0, fmt.Errorf("load images into containerd: %w: %s", err, bytes.TrimSpace(out))
+		return fmt.Errorf("load images into containerd: %w: %s", err, bytes.TrimSpace(out))
 	}
-	return len(missing), nil
+	return nil
 }
 
 func message(err error) error {

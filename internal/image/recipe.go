@@ -1,138 +1,184 @@
 package image
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
-	"go.yaml.in/yaml/v4"
+	"github.com/stratahq/strata/internal/diag"
+	"github.com/stratahq/strata/internal/manifest"
+	"github.com/stratahq/strata/internal/model"
 )
+
+// RecipeFile is the name of a workload's recipe, in the workload's folder.
+const RecipeFile = "image.yaml"
 
 // Recipe says what an image consists of: images/<name>.yaml, or image.yaml in a
 // workload's folder.
 type Recipe struct {
-	APIVersion string   `yaml:"apiVersion"`
-	Kind       string   `yaml:"kind"`
-	Metadata   Metadata `yaml:"metadata"`
-	Spec       Spec     `yaml:"spec"`
+	APIVersion string         `json:"apiVersion" doc:"Version of this format." rule:"required;enum=strata/v1alpha1"`
+	Kind       string         `json:"kind" doc:"Kind of this document." rule:"required;enum=Image"`
+	Metadata   model.Metadata `json:"metadata" doc:"Names the image." rule:"required"`
+	Spec       Spec           `json:"spec" doc:"What is in the image." rule:"required"`
 	// Dir is the folder that paths are relative to; empty for a built-in recipe.
-	Dir string `yaml:"-"`
-}
-
-// Metadata names a recipe.
-type Metadata struct {
-	Name string `yaml:"name"`
+	Dir string `json:"-"`
 }
 
 // Spec is the body of a recipe.
 type Spec struct {
-	// From is the recipe of the image below; empty for none.
-	From string `yaml:"from"`
-	// Packages are Debian packages; Without those of their dependencies that nothing
-	// needs at run time, each with the reason.
-	Packages []string          `yaml:"packages"`
-	Without  map[string]string `yaml:"without"`
-	// Shell is the reason why there is a shell; empty where there is none.
-	Shell string `yaml:"shell"`
-	// Go is a package to build, relative to the recipe; Engine a program that lies
-	// beside strata. Either becomes To.
-	Go     string `yaml:"go"`
-	Engine string `yaml:"engine"`
-	To     string `yaml:"to"`
-	// Files are written as they are; Dirs are made for the image's user; Links are
-	// symbolic links, by name.
-	Files []File            `yaml:"files"`
-	Dirs  []string          `yaml:"dirs"`
-	Links map[string]string `yaml:"links"`
-	// The rest is the image's configuration.
-	User       string            `yaml:"user"`
-	Entrypoint []string          `yaml:"entrypoint"`
-	Env        map[string]string `yaml:"env"`
-	WorkDir    string            `yaml:"workDir"`
-	// keep names parts of packages that are left out otherwise.
-	Keep []string `yaml:"keep"`
+	From       string            `json:"from,omitempty" doc:"Recipe of the image that this one is built upon; none: it starts empty." rule:"pattern=dns-label"`
+	Packages   []string          `json:"packages,omitempty" doc:"Debian packages. What they depend on comes along."`
+	Without    map[string]string `json:"without,omitempty" doc:"Packages that others depend on and nothing needs at run time, each with the reason."`
+	Keep       []string          `json:"keep,omitempty" doc:"Folders of packages that are otherwise left out, such as /usr/share/locale/."`
+	Drop       []string          `json:"drop,omitempty" doc:"Files and folders of packages to leave out, as patterns: * is any text without '/'."`
+	Shell      string            `json:"shell,omitempty" doc:"Why there is a shell in the image. An image with a shell and without a reason is refused."`
+	Go         string            `json:"go,omitempty" doc:"Folder of a Go main package to build, relative to the recipe."`
+	Engine     string            `json:"engine,omitempty" doc:"Program that comes with Strata and lies beside it." rule:"pattern=dns-label"`
+	To         string            `json:"to,omitempty" doc:"Where in the image the program is put."`
+	Files      []File            `json:"files,omitempty" doc:"Files to write."`
+	Dirs       []string          `json:"dirs,omitempty" doc:"Folders that belong to the image's user."`
+	Links      map[string]string `json:"links,omitempty" doc:"Symbolic links: where they lead, by name."`
+	User       string            `json:"user,omitempty" doc:"User and group that the image runs as, in numbers: UID:GID. Never root." rule:"default=65532:65532"`
+	Entrypoint []string          `json:"entrypoint,omitempty" doc:"Program and arguments that a container starts."`
+	Env        map[string]string `json:"env,omitempty" doc:"Environment variables."`
+	WorkDir    string            `json:"workDir,omitempty" doc:"Folder that a container starts in."`
 }
 
 // File is a file in an image, with its content or a file that has it.
 type File struct {
-	Path    string `yaml:"path"`
-	Content string `yaml:"content"`
-	From    string `yaml:"from"`
-	Mode    uint32 `yaml:"mode"`
+	Path    string `json:"path" doc:"Absolute path in the image." rule:"required"`
+	Content string `json:"content,omitempty" doc:"The file's text." rule:"exactlyone"`
+	From    string `json:"from,omitempty" doc:"A file in the recipe's folder." rule:"exactlyone"`
+	Mode    string `json:"mode,omitempty" doc:"Octal mode." rule:"pattern=file-mode;default=0644"`
 }
 
 // nonRoot is the user of images that name none.
 const nonRoot = "65532:65532"
 
-var recipeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+// RuleRecipe is the rule of what must hold in a recipe beyond its form.
+const RuleRecipe = "image-recipe"
 
-// Decode reads a recipe. An unknown field or a wrong value is an error that says where.
-func Decode(data []byte, file string) (*Recipe, error) {
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	var r Recipe
-	if err := d.Decode(&r); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the file is empty")
+// InvalidError is a recipe that cannot be used: everything that is wrong with it.
+type InvalidError struct {
+	List   diag.List
+	Source []byte
+}
+
+// Error has one line a mistake, with its place.
+func (e *InvalidError) Error() string {
+	lines := make([]string, len(e.List))
+	for i, d := range e.List {
+		lines[i] = d.String()
+		if d.Remedy != "" {
+			lines[i] += ". " + d.Remedy
 		}
-		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if err := d.Decode(&struct{}{}); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: a recipe is one document", file)
+	return strings.Join(lines, "\n")
+}
+
+// Decode reads a recipe; dir is the folder that its paths are relative to, empty for a
+// built-in one. The error is an *InvalidError that says where each mistake is.
+func Decode(src []byte, file, dir string) (*Recipe, error) {
+	r := Recipe{Dir: dir}
+	list, ok := manifest.Document(file, src, &r)
+	if ok {
+		r.validate(file, &list)
+		manifest.Locate(list, func(string) []byte { return src })
 	}
-	if err := r.validate(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+	if list.HasErrors() {
+		return nil, &InvalidError{List: list.Sorted(), Source: src}
 	}
 	return &r, nil
 }
 
-func (r *Recipe) validate() error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+var (
+	debianName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+	userName   = regexp.MustCompile(`^[1-9][0-9]{0,8}:[1-9][0-9]{0,8}$`)
+)
+
+func (r *Recipe) validate(file string, l *diag.List) {
 	s := &r.Spec
-	if r.APIVersion != "strata/v1alpha1" || r.Kind != "Image" {
-		fail("apiVersion must be strata/v1alpha1 and kind Image")
+	fail := func(path diag.Path, remedy, format string, args ...any) {
+		l.Errorf(RuleRecipe, file, path, format, args...).Remedy = remedy
 	}
-	if !recipeName.MatchString(r.Metadata.Name) {
-		fail("metadata.name %q must be a DNS label", r.Metadata.Name)
-	}
-	if s.Go != "" && s.Engine != "" {
-		fail("spec.go and spec.engine exclude each other")
-	}
-	if (s.Go != "" || s.Engine != "") && !absolute(s.To) {
-		fail("spec.to must say where the program is put: an absolute path, not %q", s.To)
-	}
-	for _, f := range s.Files {
-		if !absolute(f.Path) {
-			fail("spec.files: %q is no absolute path", f.Path)
-		}
-		if (f.Content == "") == (f.From == "") {
-			fail("spec.files: %s needs either content or from", f.Path)
-		}
-		if strings.HasPrefix(filepath.Clean(f.From), "..") || filepath.IsAbs(f.From) {
-			fail("spec.files: %s leads out of the recipe's folder", f.From)
+	absolutes := func(path diag.Path, p string) {
+		if !absolute(p) {
+			fail(path, "Write the whole path, such as /var/lib/app.", "%s must be an absolute path without detours, not %q", path, p)
 		}
 	}
-	for _, d := range s.Dirs {
-		if !absolute(d) {
-			fail("spec.dirs: %q is no absolute path", d)
+	spec := diag.P("spec")
+	for i, p := range s.Packages {
+		if !debianName.MatchString(p) {
+			fail(spec.With("packages", i), "", "%q is no name of a Debian package", p)
 		}
 	}
-	if s.User == "root" || s.User == "0" || strings.HasPrefix(s.User, "0:") {
-		fail("spec.user: images do not run as root")
+	for p, why := range s.Without {
+		if strings.TrimSpace(why) == "" {
+			fail(spec.With("without", p), "Give the reason, or remove the line.", "%s is left out without a reason", p)
+		}
 	}
-	return errors.Join(errs...)
+	for i, p := range s.Drop {
+		if _, err := path.Match(p, "/"); err != nil || !strings.HasPrefix(p, "/") {
+			fail(spec.With("drop", i), "", "%q is no pattern of an absolute path", p)
+		}
+	}
+	program := s.Go != "" || s.Engine != ""
+	switch {
+	case s.Go != "" && s.Engine != "":
+		fail(spec.With("engine"), "Remove one of them.", "an image has one program: spec.go and spec.engine exclude each other")
+	case program && !absolute(s.To):
+		fail(spec, "Add `to: /usr/bin/<name>`.", "spec.to must say where the program is put, an absolute path")
+	case !program && s.To != "":
+		fail(spec.With("to"), "Name one in spec.go or spec.engine, or remove spec.to.", "there is no program to put to %s", s.To)
+	case s.Go != "" && (r.Dir == "" || filepath.IsAbs(s.Go)):
+		fail(spec.With("go"), "", "spec.go is a folder relative to the recipe's own, and built-in recipes have none")
+	}
+	for i, f := range s.Files {
+		at := spec.With("files", i)
+		absolutes(at.With("path"), f.Path)
+		if f.From != "" && (r.Dir == "" || !filepath.IsLocal(f.From)) {
+			fail(at.With("from"), "", "%s is not in the recipe's folder", f.From)
+		}
+	}
+	for i, d := range s.Dirs {
+		absolutes(spec.With("dirs", i), d)
+	}
+	for name := range s.Links {
+		absolutes(spec.With("links", name), name)
+	}
+	if s.User != "" && !userName.MatchString(s.User) {
+		fail(spec.With("user"), "Write it as UID:GID, such as 65532:65532.", "spec.user must be a user and a group in numbers, and never root; it is %q", s.User)
+	}
 }
 
 func absolute(p string) bool { return strings.HasPrefix(p, "/") && path.Clean(p) == p && p != "/" }
+
+// owner returns the user and group that the image runs as.
+func (s *Spec) owner() (uid, gid int) {
+	u, g, _ := strings.Cut(s.User, ":")
+	if s.User == "" {
+		u, g, _ = strings.Cut(nonRoot, ":")
+	}
+	uid, _ = strconv.Atoi(u) // the decoder took numbers only
+	gid, _ = strconv.Atoi(g)
+	return uid, gid
+}
+
+// mode returns the mode of a file.
+func (f File) mode() uint32 {
+	if f.Mode == "" {
+		return 0o644
+	}
+	m, _ := strconv.ParseUint(f.Mode, 8, 32) // the decoder took octal digits only
+	return uint32(m)
+}
 
 // Recipes are recipes by name.
 type Recipes map[string]*Recipe
@@ -149,7 +195,7 @@ func ReadAll(fsys fs.FS) (Recipes, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := Decode(b, file)
+		r, err := Decode(b, file, "")
 		if err != nil {
 			return nil, err
 		}
@@ -161,18 +207,46 @@ func ReadAll(fsys fs.FS) (Recipes, error) {
 	return out, nil
 }
 
-// ReadFile reads the recipe of a workload. Its paths are relative to its folder.
-func ReadFile(file string) (*Recipe, error) {
+// ReadWorkload reads the recipe in a workload's folder. The error wraps
+// fs.ErrNotExist where there is none: then nothing is built for the workload.
+func ReadWorkload(dir string) (*Recipe, error) {
+	dir, err := filepath.Abs(dir) // its last part is the workload's name, also of "."
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, RecipeFile)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	r, err := Decode(b, file)
+	r, err := Decode(b, file, dir)
 	if err != nil {
 		return nil, err
 	}
-	r.Dir = filepath.Dir(file)
+	if want := filepath.Base(dir); r.Metadata.Name != want {
+		return nil, fmt.Errorf("%s: metadata.name is %q; it must be the workload's, %q", file, r.Metadata.Name, want)
+	}
 	return r, nil
+}
+
+// ReadWorkloads reads the recipes of all workloads of a repository, by name. Every
+// mistake in any of them is in the error.
+func ReadWorkloads(repository string) (Recipes, error) {
+	files, err := filepath.Glob(filepath.Join(repository, manifest.WorkloadsDir, "*", RecipeFile))
+	if err != nil {
+		return nil, err
+	}
+	out := Recipes{}
+	var errs []error
+	for _, file := range files {
+		r, err := ReadWorkload(filepath.Dir(file))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out[r.Metadata.Name] = r
+	}
+	return out, errors.Join(errs...)
 }
 
 // chain returns a recipe after those that it is built upon, lowest first.
@@ -181,10 +255,10 @@ func (all Recipes) chain(r *Recipe) ([]*Recipe, error) {
 	for r.Spec.From != "" {
 		below, ok := all[r.Spec.From]
 		if !ok {
-			return nil, fmt.Errorf("image %s: spec.from names %q, and there is no such recipe", r.Metadata.Name, r.Spec.From)
+			return nil, fmt.Errorf("image %s: spec.from names %q, and there is no such recipe: `strata image ls` lists them", r.Metadata.Name, r.Spec.From)
 		}
 		if slices.Contains(out, below) {
-			return nil, fmt.Errorf("image %s: it is built upon itself", r.Metadata.Name)
+			return nil, fmt.Errorf("image %s: spec.from leads back to %s", out[0].Metadata.Name, below.Metadata.Name)
 		}
 		out = append(out, below)
 		r = below

@@ -98,3 +98,35 @@ func (t *tree) layer() (data []byte, diffID string, err error) {
 	}
 	return buf.Bytes(), "sha256:" + hex.EncodeToString(plain.Sum(nil)), nil
 }
+
+var (
+	shellNames   = []string{"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "busybox", "toybox"}
+	shellFolders = []string{"/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin", "/usr/local/sbin"}
+)
+
+// shells returns the names of the shells in the tree, sorted.
+func (t *tree) shells() []string {
+	var out []string
+	for name, h := range t.nodes {
+		if h.Typeflag != tar.TypeDir && slices.Contains(shellNames, path.Base(name)) && slices.Contains(shellFolders, path.Dir(name)) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// authorities writes the bundle of certificate authorities that the postinst script of
+// ca-certificates would make.
+func authorities(t *tree) {
+	const dir = "/usr/share/ca-certificates/mozilla/"
+	var bundle bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(t.data)) {
+		if strings.HasPrefix(name, dir) && strings.HasSuffix(name, ".crt") {
+			bundle.Write(t.data[name])
+		}
+	}
+	if bundle.Len() > 0 {
+		t.file("/etc/ssl/certs/ca-certificates.crt", bundle.Bytes(), 0o644)
+	}
+}
