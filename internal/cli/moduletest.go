@@ -28,11 +28,14 @@ func (a *app) moduleTestCommand() *cobra.Command {
 		Short: "Test modules with the real OpenTofu against stand-ins of the cloud",
 		Long: `Test needs no network and no credentials. Of each module it makes sure that
 
-  - it is formatted, and every variable and output is typed and described;
+  - it is formatted, has the standard structure, and every variable is typed,
+    described and validated;
   - it has what its contract promises, and a README that is up to date;
   - tofu validate and its tests (tests/*.tftest.hcl) pass;
   - every example can be planned, and policy finds nothing in it when it is judged
-    as part of a protected environment.
+    as part of a protected environment;
+  - every example can be applied, and then gives each output of the contract with
+    its type.
 
 Exit codes: 0 all is well, 1 error, 2 something is wrong with a module.`,
 		Example: "  strata module test modules/*",
@@ -239,6 +242,9 @@ func (t *moduleTest) plans(ctx context.Context, module string, m *tfmodule.Modul
 			return err
 		}
 		if err := t.judge(ctx, name, m, doc); err != nil {
+			return err
+		}
+		if err := t.outputs(ctx, dir, name); err != nil {
 			return err
 		}
 	}

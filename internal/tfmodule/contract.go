@@ -5,20 +5,40 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/stratahq/strata/internal/catalog"
 	"github.com/stratahq/strata/internal/model"
 )
 
-// Style says what is missing from a module: variables without type, description or
-// refusal of null, outputs without description. Texts name what is wrong.
+// files are what every module has of the standard structure.
+var files = []string{"main.tf", "outputs.tf", "variables.tf", "versions.tf"}
+
+// Style says what is missing from a module: files of the standard structure, variables
+// without type, description, validation or refusal of null, outputs without
+// description. And it says what must not be there: providers that it configures itself,
+// so that nobody could use it twice, and outputs that are whole resources. Texts name
+// what is wrong.
 func (m *Module) Style() []string {
 	var out []string
+	for _, f := range files {
+		if !slices.Contains(m.Files, f) {
+			out = append(out, "there is no "+f)
+		}
+	}
+	for _, p := range m.Configures {
+		out = append(out, "it configures provider "+p+", which is for whoever calls it")
+	}
 	for _, v := range m.Variables {
 		if v.Type == "" {
 			out = append(out, "variable "+v.Name+" has no type")
 		}
 		if v.Description == "" {
 			out = append(out, "variable "+v.Name+" has no description")
+		}
+		// Of a bool there is nothing wrong to be given.
+		if v.Validations == 0 && v.Cty != cty.Bool {
+			out = append(out, "variable "+v.Name+" takes every value of its type (validation)")
 		}
 		if v.Nullable && v.Default != "null" {
 			out = append(out, "variable "+v.Name+" takes null, which means nothing (nullable = false)")
@@ -27,6 +47,9 @@ func (m *Module) Style() []string {
 	for _, o := range m.Outputs {
 		if o.Description == "" {
 			out = append(out, "output "+o.Name+" has no description")
+		}
+		if o.Whole {
+			out = append(out, "output "+o.Name+" is a whole resource")
 		}
 	}
 	for _, want := range []string{"tofu", "aws", "google", "azurerm"} {

@@ -32,6 +32,10 @@ type Module struct {
 	// Requires are the version constraints of OpenTofu ("tofu") and of providers, by
 	// name.
 	Requires map[string]string
+	// Files are the names of its .tf files, sorted.
+	Files []string
+	// Configures names the providers that it configures itself.
+	Configures []string
 }
 
 // Variable is an input of a module.
@@ -49,7 +53,12 @@ type Variable struct {
 }
 
 // Output is an output of a module.
-type Output struct{ Name, Description string }
+type Output struct {
+	Name, Description string
+	// Whole says that its value is a resource with everything in it, whatever that is
+	// in the next version of the provider.
+	Whole bool
+}
 
 // Waiver is a security check that a default does not pass, and why: a comment such as
 // "# Waives iam-user: the protocol knows keys only".
@@ -65,7 +74,7 @@ func Read(module fs.FS) (*Module, error) {
 	if len(names) == 0 {
 		return nil, errors.New("there is no .tf file")
 	}
-	out := &Module{Requires: map[string]string{}}
+	out := &Module{Requires: map[string]string{}, Files: names}
 	for _, name := range names {
 		src, err := fs.ReadFile(module, name)
 		if err != nil {
@@ -95,7 +104,7 @@ func Read(module fs.FS) (*Module, error) {
 }
 
 // labels are how many labels each kind of block has.
-var labels = map[string]int{"variable": 1, "output": 1, "resource": 2, "data": 2}
+var labels = map[string]int{"variable": 1, "output": 1, "resource": 2, "data": 2, "provider": 1}
 
 func (m *Module) block(b *hclsyntax.Block, src []byte) error {
 	if n, ok := labels[b.Type]; ok && len(b.Labels) != n {
@@ -107,11 +116,13 @@ func (m *Module) block(b *hclsyntax.Block, src []byte) error {
 		m.Variables = append(m.Variables, v)
 		return err
 	case "output":
-		m.Outputs = append(m.Outputs, Output{Name: b.Labels[0], Description: text(b.Body, "description")})
+		m.Outputs = append(m.Outputs, Output{Name: b.Labels[0], Description: text(b.Body, "description"), Whole: whole(b.Body)})
 	case "resource":
 		m.Resources = append(m.Resources, strings.Join(b.Labels, "."))
 	case "data":
 		m.Data = append(m.Data, strings.Join(b.Labels, "."))
+	case "provider":
+		m.Configures = append(m.Configures, b.Labels[0])
 	case "terraform":
 		m.Requires["tofu"] = text(b.Body, "required_version")
 		for _, inner := range b.Body.Blocks {
@@ -123,6 +134,33 @@ func (m *Module) block(b *hclsyntax.Block, src []byte) error {
 		}
 	}
 	return nil
+}
+
+// whole reports whether an output's value is a resource, a data source or a module
+// call, and not something of it.
+func whole(b *hclsyntax.Body) bool {
+	a, ok := b.Attributes["value"]
+	if !ok {
+		return false
+	}
+	e, ok := a.Expr.(*hclsyntax.ScopeTraversalExpr)
+	if !ok {
+		return false
+	}
+	names := 0
+	for _, step := range e.Traversal {
+		switch step.(type) {
+		case hcl.TraverseRoot, hcl.TraverseAttr:
+			names++
+		}
+	}
+	switch e.Traversal.RootName() {
+	case "var", "local", "path", "each", "count", "terraform":
+		return false
+	case "data":
+		return names <= 3
+	}
+	return names <= 2
 }
 
 // member is a text within an object that is written out.

@@ -120,4 +120,9 @@ variable "tags" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = alltrue([for k in keys(var.tags) : length(k) <= 128 && !startswith(lower(k), "aws:")])
+    error_message = "Names of tags have at most 128 characters and do not begin with aws:."
+  }
 }

@@ -36,10 +36,20 @@ variable "zone_id" {
   description = "Id of the environment's zone."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^Z[0-9A-Za-z]+$", var.zone_id))
+    error_message = "The zone must be the id of a Route 53 zone, such as Z0123456789ABCDEFGHIJ."
+  }
 }
 
 variable "zone_name" {
   description = "Name of the environment's zone, without a final dot."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z][a-z0-9-]*[a-z0-9]$", var.zone_name))
+    error_message = "The name must be a domain in lower-case letters, without a final dot."
+  }
 }

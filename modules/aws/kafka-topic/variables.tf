@@ -20,18 +20,33 @@ variable "cluster_arn" {
   description = "ARN of the MSK cluster."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kafka:[a-z0-9-]+:[0-9]{12}:cluster/.+$", var.cluster_arn))
+    error_message = "The cluster must be the ARN of an MSK cluster."
+  }
 }
 
 variable "bootstrap_servers" {
   description = "Brokers to start from, as host:port joined by commas."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9.-]+:[0-9]+(,[A-Za-z0-9.-]+:[0-9]+)*$", var.bootstrap_servers))
+    error_message = "The brokers must be host:port, joined by commas."
+  }
 }
 
 variable "kms_key" {
   description = "ARN of the key that encrypts the secret. MSK takes no secret that AWS's own key encrypts."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key))
+    error_message = "The key must be the ARN of a KMS key, not of an alias."
+  }
 }
 
 variable "secret_path" {

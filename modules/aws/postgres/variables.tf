@@ -20,24 +20,44 @@ variable "vpc_id" {
   description = "Id of the network."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]+$", var.vpc_id))
+    error_message = "The network must be an id such as vpc-0123456789abcdef0."
+  }
 }
 
 variable "subnet_ids" {
   description = "Subnets to run in, one a zone."
   type        = list(string)
   nullable    = false
+
+  validation {
+    condition     = length(var.subnet_ids) > 0 && alltrue([for s in var.subnet_ids : can(regex("^subnet-[0-9a-f]+$", s))])
+    error_message = "The subnets must be ids such as subnet-0123456789abcdef0, one at least."
+  }
 }
 
 variable "allowed_security_group_id" {
   description = "Security group whose members may connect."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^sg-[0-9a-f]+$", var.allowed_security_group_id))
+    error_message = "The security group must be an id such as sg-0123456789abcdef0."
+  }
 }
 
 variable "kms_key" {
   description = "ARN of the key that encrypts data and secrets."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key))
+    error_message = "The key must be the ARN of a KMS key, not of an alias."
+  }
 }
 
 variable "secret_path" {

@@ -20,6 +20,11 @@ variable "kms_key" {
   description = "ARN of the key that encrypts data and secrets."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", var.kms_key))
+    error_message = "The key must be the ARN of a KMS key, not of an alias."
+  }
 }
 
 variable "secret_path" {

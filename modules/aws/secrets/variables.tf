@@ -24,6 +24,11 @@ variable "cluster_name" {
   description = "Name of the EKS cluster whose External Secrets may read the environment's secrets."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$", var.cluster_name))
+    error_message = "The name must be that of an EKS cluster: letters, digits, hyphens and underscores, at most 100."
+  }
 }
 
 variable "protected" {

@@ -82,3 +82,16 @@ run "refuses_queues" {
 
   expect_failures = [var.queues]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    vpc_id                    = "10.0.0.0/16"
+    subnet_ids                = ["10.0.0.0/24"]
+    allowed_security_group_id = "default"
+    kms_key                   = "a key"
+  }
+
+  expect_failures = [var.vpc_id, var.subnet_ids, var.allowed_security_group_id, var.kms_key]
+}

@@ -124,3 +124,13 @@ run "refuses_public_access_cidrs" {
 
   expect_failures = [var.public_access_cidrs]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    tags = { "aws:name" = "x" }
+  }
+
+  expect_failures = [var.tags]
+}

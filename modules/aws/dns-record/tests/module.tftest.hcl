@@ -42,3 +42,14 @@ run "refuses_name" {
 
   expect_failures = [var.name]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    zone_id   = "acme.example"
+    zone_name = "Acme.example."
+  }
+
+  expect_failures = [var.zone_id, var.zone_name]
+}

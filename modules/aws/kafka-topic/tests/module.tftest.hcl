@@ -81,3 +81,15 @@ run "refuses_retention" {
 
   expect_failures = [var.retention]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    cluster_arn       = "kafka"
+    bootstrap_servers = "kafka"
+    kms_key           = "a key"
+  }
+
+  expect_failures = [var.cluster_arn, var.bootstrap_servers, var.kms_key]
+}

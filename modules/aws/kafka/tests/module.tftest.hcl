@@ -86,3 +86,15 @@ run "refuses_brokers_per_zone" {
 
   expect_failures = [var.brokers_per_zone]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    vpc_id                    = "10.0.0.0/16"
+    allowed_security_group_id = "default"
+    kms_key                   = "a key"
+  }
+
+  expect_failures = [var.vpc_id, var.allowed_security_group_id, var.kms_key]
+}

@@ -77,3 +77,16 @@ run "refuses_eviction" {
 
   expect_failures = [var.eviction]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    vpc_id                    = "10.0.0.0/16"
+    subnet_ids                = ["10.0.0.0/24"]
+    allowed_security_group_id = "default"
+    kms_key                   = "a key"
+  }
+
+  expect_failures = [var.vpc_id, var.subnet_ids, var.allowed_security_group_id, var.kms_key]
+}

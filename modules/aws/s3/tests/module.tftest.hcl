@@ -64,3 +64,13 @@ run "refuses_cors_origins" {
 
   expect_failures = [var.cors_origins]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    kms_key = "a key"
+  }
+
+  expect_failures = [var.kms_key]
+}

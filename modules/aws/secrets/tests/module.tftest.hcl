@@ -69,3 +69,13 @@ run "refuses_name" {
 
   expect_failures = [var.name]
 }
+
+run "refuses_inputs" {
+  command = plan
+
+  variables {
+    cluster_name = "a cluster"
+  }
+
+  expect_failures = [var.cluster_name]
+}
