@@ -174,18 +174,7 @@ func (a *app) carryOut(ctx context.Context, s *session, file *plan.File, format,
 	if err := a.valid(s, file); err != nil {
 		return err
 	}
-	sealed := engine.Sealed{
-		Plan: file.Plan, Seal: string(file.Seal),
-		Saved: func(u addr.Unit) (string, error) {
-			p, _ := file.Plan.Unit(u)
-			return blob(file, p, s.tmp)
-		},
-	}
-	var o *engine.Outcome
-	err := a.watch(s, view.ProgressOptions{Total: todo(file.Plan)}, func() (err error) {
-		o, err = s.engine.Run(ctx, s.target, sealed)
-		return err
-	})
+	o, err := a.runSealed(ctx, s, file)
 	if o == nil {
 		return err
 	}
@@ -208,6 +197,30 @@ func (a *app) carryOut(ctx context.Context, s *session, file *plan.File, format,
 		return exitError{ExitError}
 	}
 	return nil
+}
+
+// runPlan makes sure that a plan may be carried out, and does it.
+func (a *app) runPlan(ctx context.Context, s *session, file *plan.File) (*engine.Outcome, error) {
+	if err := a.valid(s, file); err != nil {
+		return nil, err
+	}
+	return a.runSealed(ctx, s, file)
+}
+
+// runSealed carries a plan out that is known to be valid.
+func (a *app) runSealed(ctx context.Context, s *session, file *plan.File) (o *engine.Outcome, err error) {
+	sealed := engine.Sealed{
+		Plan: file.Plan, Seal: string(file.Seal),
+		Saved: func(u addr.Unit) (string, error) {
+			p, _ := file.Plan.Unit(u)
+			return blob(file, p, s.tmp)
+		},
+	}
+	err = a.watch(s, view.ProgressOptions{Total: todo(file.Plan)}, func() (err error) {
+		o, err = s.engine.Run(ctx, s.target, sealed)
+		return err
+	})
+	return o, err
 }
 
 // todo counts the units that a plan changes.

@@ -90,6 +90,28 @@ func (a *app) preview(ctx context.Context, s *session, o engine.PreviewOptions, 
 	if err != nil {
 		return nil, err
 	}
+	return a.sealed(s, p, out)
+}
+
+// previewWith is preview, but says what it is at to note.
+func (a *app) previewWith(ctx context.Context, s *session, o engine.PreviewOptions, note func(string)) (*plan.File, error) {
+	done, total := 0, len(s.target.Compiled.Graph.Units)
+	s.progress = func(e engine.Event) {
+		if e.Type == engine.PlanFinished {
+			done++
+		}
+		note(fmt.Sprintf("%d of %d units, %s", done, total, e.Unit.Name))
+	}
+	p, err := s.engine.Preview(ctx, s.target, o)
+	s.progress = nil
+	if err != nil {
+		return nil, err
+	}
+	return a.sealed(s, p, "")
+}
+
+// sealed writes a preview into a file. What fails is printed.
+func (a *app) sealed(s *session, p *engine.Preview, out string) (*plan.File, error) {
 	if len(p.Failures) > 0 {
 		color, width := terminal(a.stderr)
 		if err := view.Failures(a.stderr, p.Failures, view.RunOptions{Color: color, Width: width}); err != nil {
@@ -99,7 +121,7 @@ func (a *app) preview(ctx context.Context, s *session, o engine.PreviewOptions, 
 		return nil, exitError{ExitError}
 	}
 	if n := len(p.Left); n > 0 {
-		fmt.Fprintf(a.stderr, "%s of Kubernetes objects left out: this Strata applies them to stand-ins only. %s build %s renders them for whoever deploys to the cluster.\n\n", plural(n, "unit"), a.self(), s.work.env)
+		fmt.Fprintf(a.stderr, "%s of Kubernetes objects left out: the cluster gives no kubeconfig to apply them with. %s build %s renders them for whoever deploys to the cluster.\n\n", plural(n, "unit"), a.self(), s.work.env)
 	}
 	if out == "" {
 		stamp := p.Plan.Created.Format("20060102T150405Z")

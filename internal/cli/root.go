@@ -79,6 +79,7 @@ A repository holds strata.yaml, environments/, workloads/ (Score files),
 releases/ and, optionally, modules/ and policies/.`,
 		Example: `  strata init acme --domain acme.example   start a repository
   strata check                             say everything that is wrong with it
+  strata up                                run it on this machine
   strata build prod                        render OpenTofu roots and Kubernetes objects
   strata plan prod                         say what applying it would change
   strata apply prod.plan                   carry an approved plan out
@@ -89,7 +90,7 @@ releases/ and, optionally, modules/ and policies/.`,
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", ".", "work on the repository in this folder")
 	_ = root.MarkPersistentFlagDirname("directory")
 	root.AddCommand(
-		a.initCommand(), a.newCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
+		a.initCommand(), a.newCommand(), a.upCommand(), a.downCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
 		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.moduleCommand(), a.bootstrapCommand(), a.planCommand(), a.showCommand(), a.approveCommand(), a.applyCommand(), a.destroyCommand(), a.driftCommand(),
 		a.outputCommand(), a.runsCommand(), a.importCommand(), a.unlockCommand(), a.auditCommand(), a.versionCommand(), a.providerCommand(), a.nodeCommand(),
 	)

@@ -16,6 +16,7 @@ import (
 	"github.com/stratahq/strata/internal/engine"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/runner/kube"
 	"github.com/stratahq/strata/internal/runner/offline"
 	"github.com/stratahq/strata/internal/runner/tofu"
 	"github.com/stratahq/strata/internal/store"
@@ -33,6 +34,8 @@ type engineFlags struct {
 	selected engine.Selection
 	standIn  []string
 	phase    phase
+	// note takes what is being done before anything is planned.
+	note func(string)
 }
 
 // phase says where bootstrap is; any other command works on environments that are
@@ -128,6 +131,13 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 	if s.work, err = a.workspace(env, f.offline); err != nil {
 		return nil, err
 	}
+	e, _ := r.Model.Environment(env)
+	local := e.Spec.Cloud == model.CloudLocal && !f.offline
+	if local {
+		if _, err := a.buildWorkloads(ctx, r, e, f.note); err != nil {
+			return nil, err
+		}
+	}
 	compiled, err := r.Compile(env)
 	if err != nil {
 		return nil, err
@@ -144,7 +154,7 @@ func (a *app) open(ctx context.Context, env string, f *engineFlags) (_ *session,
 	switch {
 	case f.phase == foundingPhase:
 		s.target.StateFile = func(u addr.Unit) string { return s.work.founding(u.Name) }
-	case f.offline:
+	case f.offline, local && (e.Spec.State == nil || e.Spec.State.Backend == "local"):
 		s.target.StateFile = func(u addr.Unit) string { return s.work.state(u.Name) }
 	}
 	if s.target.Modules, err = s.work.writeModules(r, compiled); err != nil {
@@ -215,8 +225,24 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 			return nil, err
 		}
 		out[graph.Kube] = offline.New(s.work.cluster(), s.tmp)
+		return out, nil
+	}
+	if e := s.target.Compiled.Environment(); reachable(e) {
+		out[graph.Kube] = kube.New(kube.Config{
+			Dir: s.check.Repo.Dir(), Saved: s.tmp, Timeout: f.timeout, Secrets: e.Spec.Cloud == model.CloudLocal, Images: ensureImages,
+		})
 	}
 	return out, nil
+}
+
+// reachable reports whether Strata applies Kubernetes objects to the environment's
+// cluster itself: one of this machine, or one that it has a kubeconfig of.
+func reachable(e *model.Environment) bool {
+	if !ownCluster(e) {
+		return e.Spec.Cloud == model.CloudLocal
+	}
+	file, _ := e.Spec.Cluster.Existing["kubeconfig"].(string)
+	return file != ""
 }
 
 // watch shows the engine's events on standard error while f runs.

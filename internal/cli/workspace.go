@@ -64,8 +64,11 @@ func (w workspace) founding(unit string) string {
 	return filepath.Join(w.base, "bootstrap", w.env, filepath.FromSlash(unit)+".tfstate")
 }
 
+// states is the folder of the states that are kept here.
+func (w workspace) states() string { return filepath.Join(w.base, "state", w.env) }
+
 func (w workspace) state(unit string) string {
-	return filepath.Join(w.base, "state", w.env, filepath.FromSlash(unit)+".tfstate")
+	return filepath.Join(w.states(), filepath.FromSlash(unit)+".tfstate")
 }
 
 // moduleContent returns the files of a module, by path within it.

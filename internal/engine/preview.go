@@ -21,6 +21,9 @@ type PreviewOptions struct {
 	Select    Selection
 	// Refresh plans units too that have not changed, to see what others changed.
 	Refresh bool
+	// Live plans the units of Kubernetes objects too that have not changed: asking the
+	// cluster costs little, and what went missing there is put back.
+	Live bool
 }
 
 // Preview is a plan with the runners' saved plans.
@@ -224,7 +227,7 @@ func (p *planning) unit(ctx context.Context, u graph.Unit) (plan.Unit, error) {
 	out.Inputs, out.Waits, out.Provisional = in.digest, in.waits, len(in.unknown) > 0
 	row, applied := p.rows[u.Addr]
 	same := applied && row.Status == store.Applied && row.Digest == out.Digest && row.Inputs == out.Inputs && !out.Provisional
-	if same && !p.o.Refresh {
+	if same && !p.o.Refresh && !(p.o.Live && u.Kind == graph.Kube) {
 		out.Status = plan.Unchanged
 		p.learn(u.Addr, row.Outputs)
 		return out, nil

@@ -135,3 +135,15 @@ func Width(s string) int {
 	}
 	return n
 }
+
+// Cut shortens a text to a number of columns; what is left out is an ellipsis.
+func Cut(s string, columns int) string {
+	if Width(s) <= columns {
+		return s
+	}
+	runes := []rune(s)
+	for len(runes) > 0 && Width(string(runes))+1 > columns {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}

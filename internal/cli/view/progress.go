@@ -148,7 +148,7 @@ func (p *Progress) Draw(now time.Time) {
 	}
 	rows = append(rows, head)
 	for _, r := range rows {
-		fmt.Fprintln(p.w, p.paint.Paint(term.Dim, cut(term.Clean(r), p.opt.Width-1)))
+		fmt.Fprintln(p.w, p.paint.Paint(term.Dim, term.Cut(term.Clean(r), p.opt.Width-1)))
 	}
 	p.drawn = len(rows)
 }
@@ -163,18 +163,6 @@ func (p *Progress) erase() {
 
 // Close removes what is being redrawn.
 func (p *Progress) Close() { p.erase() }
-
-// cut shortens a text to a number of columns.
-func cut(s string, columns int) string {
-	if term.Width(s) <= columns {
-		return s
-	}
-	runes := []rune(s)
-	for len(runes) > 0 && term.Width(string(runes))+1 > columns {
-		runes = runes[:len(runes)-1]
-	}
-	return string(runes) + "…"
-}
 
 // seconds says how long something took.
 func seconds(d time.Duration) string {
