@@ -166,7 +166,7 @@ func outputsOf(line func(string), p term.Painter, o *engine.Outcome, opt RunOpti
 		}
 		slices.Sort(names)
 		for _, n := range names {
-			line(cut("    "+term.Clean(n)+" = "+term.Clean(string(o.Outputs[a][n])), width-1))
+			line(term.Cut("    "+term.Clean(n)+" = "+term.Clean(string(o.Outputs[a][n])), width-1))
 		}
 	}
 }
