@@ -176,6 +176,7 @@ func TestPostgresState(t *testing.T) {
 	if strings.Contains(state, "planted") || !strings.Contains(state, "encrypted_data") {
 		t.Error("the state in the database can be read")
 	}
+	brokenWrite(t, r, task, db)
 	// Somebody else holds the lock, as the backend takes it.
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -196,5 +197,69 @@ func TestPostgresState(t *testing.T) {
 	_, err = New(cfg).Plan(ctx, task)
 	if !errors.As(err, &f) || f.Cause != engine.CauseBackend {
 		t.Errorf("without a server: %v", err)
+	}
+}
+
+// brokenWrite lets the database refuse the state of an apply: OpenTofu leaves it in a
+// file, encrypted, and recovery puts it where it belongs.
+func brokenWrite(t *testing.T, r *Runner, task engine.Task, db *sql.DB) {
+	t.Helper()
+	ctx := context.Background()
+	again := strings.Replace(testModule, "planted-password-in-a-state", "planted-password-in-another", 1)
+	dir := r.dir(task.Unit.Addr)
+	if err := os.WriteFile(filepath.Join(dir, "m", "main.tf.json"), []byte(again), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := r.Plan(ctx, task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const refuse = `CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''the disk of the database is full''; END' LANGUAGE plpgsql;
+		CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON "dev/kept".states EXECUTE FUNCTION refuse()`
+	if _, err := db.Exec(refuse); err != nil {
+		t.Fatal(err)
+	}
+	var f *engine.Failure
+	if _, err := r.Apply(ctx, task, p.Saved); !errors.As(err, &f) {
+		t.Fatalf("the state cannot be written: %v", err)
+	}
+	left, err := os.ReadFile(filepath.Join(dir, erroredState))
+	if err != nil || bytes.Contains(left, []byte("planted")) {
+		t.Errorf("what is left can be read: %v", err)
+	}
+	if _, err := r.Recover(ctx, task); err == nil {
+		t.Error("recovered although the database still refuses")
+	}
+	if _, err := db.Exec(`DROP TRIGGER refuse ON "dev/kept".states`); err != nil {
+		t.Fatal(err)
+	}
+	notes, err := r.Recover(ctx, task)
+	if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "in its place") {
+		t.Fatalf("%q %v", notes, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, erroredState)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is left: %v", err)
+	}
+	if after, err := r.Plan(ctx, task); err != nil || !after.Idle {
+		t.Errorf("after recovery something is left to do: %v", err)
+	}
+	// A state that somebody has gone on from is not turned back.
+	if err := os.WriteFile(filepath.Join(dir, erroredState), left, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "m", "main.tf.json"), []byte(testModule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if p, err = r.Plan(ctx, task); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Apply(ctx, task, p.Saved); err != nil {
+		t.Fatal(err)
+	}
+	if notes, err = r.Recover(ctx, task); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "out of date") {
+		t.Errorf("%q %v", notes, err)
+	}
+	if after, err := r.Plan(ctx, task); err != nil || !after.Idle {
+		t.Errorf("the state was turned back: %v", err)
 	}
 }

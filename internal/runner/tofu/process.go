@@ -17,6 +17,8 @@ import (
 type command struct {
 	dir  string
 	args []string
+	// in is its standard input.
+	in []byte
 	// log is the file that takes standard output, which is JSON lines; empty
 	// keeps it in memory, where it may hold what no file may.
 	log string
@@ -57,6 +59,9 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 	// A group of its own: a Ctrl-C in the terminal reaches Strata only, which
 	// passes it on once.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if c.in != nil {
+		cmd.Stdin = bytes.NewReader(c.in)
+	}
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	stderr, err := os.CreateTemp(c.dir, ".stderr-")

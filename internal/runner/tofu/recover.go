@@ -47,6 +47,14 @@ func (r *Runner) Recover(ctx context.Context, t engine.Task) ([]string, error) {
 		return nil, failure(t, "recover", result{}, nil, err)
 	}
 	defer held.Close()
+	var notes []string
+	pushed, err := r.push(ctx, t, dir)
+	if err != nil {
+		return nil, err
+	}
+	if pushed != "" {
+		notes = append(notes, pushed)
+	}
 	j := readLog(filepath.Join(dir, applyLog))
 	suspects := map[string]bool{}
 	for _, a := range j.started {
@@ -55,10 +63,9 @@ func (r *Runner) Recover(ctx context.Context, t engine.Task) ([]string, error) {
 		}
 	}
 	if len(suspects) == 0 || r.cfg.Adopter == nil || t.Provisional() || !hasModule(t.Root) {
-		return nil, nil
+		return notes, nil
 	}
 	t.Operation = plan.Apply
-	var notes []string
 	tried := map[string]bool{}
 	var found json.RawMessage
 	looked := false
