@@ -16,7 +16,8 @@ var Repository = Rules{
 		{"internal/compile", "internal/policy"},
 		{"internal/check", "internal/store", "internal/tfmodule"},
 		{"internal/engine", "internal/store/..."},
-		{"internal/runner/...", "internal/provider/...", "internal/node", "internal/image", "internal/proxy", "internal/identity"},
+		{"internal/node", "internal/image", "internal/proxy", "internal/identity"},
+		{"internal/runner/...", "internal/provider/..."},
 		{"internal/cli/view"},
 		{"internal/cli"},
 		// Nothing imports what is here.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/stratahq/strata/internal/image"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/node"
 	"github.com/stratahq/strata/internal/provider/mirror"
 	"github.com/stratahq/strata/internal/provider/standin"
 	"github.com/stratahq/strata/internal/provider/strata"
@@ -24,8 +27,9 @@ import (
 func (a *app) providerCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "provider", Hidden: true, Short: "Serve an OpenTofu provider"}
 	var o struct {
-		standIn, schema, cloud, account, region, secrets string
-		fixtures, faults                                 []string
+		standIn, schema, cloud, account, region string
+		secrets, repository, images, nodes      string
+		fixtures, faults                        []string
 	}
 	serve := &cobra.Command{
 		Use:   "serve",
@@ -34,7 +38,14 @@ func (a *app) providerCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			go dieWithParent()
 			if o.standIn == "" {
-				return strata.Serve(c.Context(), strata.Options{Secrets: o.secrets})
+				if err := os.Setenv("STRATA_NODES", o.nodes); err != nil {
+					return err
+				}
+				self, err := os.Executable()
+				if err != nil {
+					return fmt.Errorf("find this program: %w", err)
+				}
+				return strata.Serve(c.Context(), strata.Options{Secrets: o.secrets, Repository: o.repository, Images: o.images, Program: self})
 			}
 			opt := standin.Options{Cloud: o.cloud, Account: o.account, Region: o.region}
 			var err error
@@ -68,6 +79,9 @@ func (a *app) providerCommand() *cobra.Command {
 	f := serve.Flags()
 	f.StringVar(&o.standIn, "stand-in", "", "cloud whose provider to stand in for (default: Strata's own provider)")
 	f.StringVar(&o.secrets, "secrets", "", "folder that is the environment's secret store")
+	f.StringVar(&o.repository, "repository", "", "folder that relative paths are of")
+	f.StringVar(&o.images, "images", "", "folder that images are cached in")
+	f.StringVar(&o.nodes, "nodes", "", "folder that nodes are kept in")
 	f.StringVar(&o.schema, "schema", "", "compact schema (default: the carried one)")
 	f.StringVar(&o.cloud, "cloud", "", "folder that plays the cloud")
 	f.StringVar(&o.account, "account", "", "account that the credentials are of")
@@ -93,6 +107,14 @@ func dieWithParent() {
 // carried returns the schema and the facts of a cloud's provider. file takes the
 // place of the carried schema.
 func carried(cloud, file string) (*standin.Schema, standin.Facts, error) {
+	if cloud == model.CloudLocal && file == "" {
+		answer, err := strata.Schema(context.Background())
+		if err != nil {
+			return nil, nil, err
+		}
+		schema, err := standin.Served(strata.Source, strata.Version, answer)
+		return schema, standin.Facts{}, err
+	}
 	var data []byte
 	var err error
 	if file != "" {
@@ -150,14 +172,20 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
-	list := []mirror.Provider{{Source: strata.Source, Version: strata.Version, Command: []string{self, "provider", "serve", "--secrets", s.work.secrets()}}}
-	cloud := s.target.Compiled.Environment().Spec.Cloud
-	if f.offline && cloud != model.CloudLocal {
+	own, err := a.ownProvider(self, s.work.secrets())
+	if err != nil {
+		return nil, "", err
+	}
+	list := []mirror.Provider{own}
+	if cloud := s.target.Compiled.Environment().Spec.Cloud; f.offline {
 		p, err := a.cloudStandIn(s, f, self, cloud)
 		if err != nil {
 			return nil, "", err
 		}
-		list = append(list, p)
+		// Offline nothing of this machine is touched either.
+		if list = append(list, p); cloud == model.CloudLocal {
+			list = list[1:]
+		}
 	}
 	if err := mirror.Write(s.work.mirror(), list); err != nil {
 		return nil, "", err
@@ -169,6 +197,22 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 		commands.WriteString(strings.Join(p.Command, "\x00") + "\n")
 	}
 	return mirror.CLIConfig(s.work.mirror(), sources, cache, !f.offline), commands.String(), nil
+}
+
+// ownProvider is the provider strata. A tofu process has a clean environment, so that
+// it is told where everything is.
+func (a *app) ownProvider(self, secrets string) (mirror.Provider, error) {
+	root, err := filepath.Abs(a.dir)
+	if err != nil {
+		return mirror.Provider{}, err
+	}
+	images, err := image.DefaultCache()
+	if err != nil {
+		return mirror.Provider{}, err
+	}
+	return mirror.Provider{Source: strata.Source, Version: strata.Version, Command: []string{
+		self, "provider", "serve", "--secrets", secrets, "--repository", root, "--images", images, "--nodes", node.Root(),
+	}}, nil
 }
 
 // cloudStandIn is the stand-in for a cloud's provider.

@@ -16,6 +16,7 @@ import (
 	"github.com/stratahq/strata/internal/engine"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/provider/strata"
 	"github.com/stratahq/strata/internal/runner/kube"
 	"github.com/stratahq/strata/internal/runner/offline"
 	"github.com/stratahq/strata/internal/runner/tofu"
@@ -216,7 +217,7 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 	}
 	cfg.Env = append(append(cfg.Env, "TF_CLI_CONFIG_FILE="+cfg.CLIConfig), variables...)
 	if !f.offline {
-		cfg.Lock = filepath.Join(s.work.work(), ".terraform.lock.hcl")
+		cfg.Lock, cfg.Served = filepath.Join(s.work.work(), ".terraform.lock.hcl"), []string{strata.Source}
 	}
 	lazy := tofu.NewLazy(cfg, func() (tofu.Binary, error) { return tofu.Find(ctx, f.tofu) })
 	out := map[graph.Kind]engine.Runner{graph.Tofu: lazy}

@@ -45,6 +45,7 @@ var builtin = []Fixture{
 		"account_id": "{account_id}", "id": "{account_id}", "user_id": "AIDASTANDIN", "arn": "arn:aws:sts::{account_id}:assumed-role/strata-deployer/strata",
 	}},
 	{Type: "aws_region", Attributes: map[string]any{"name": "{region}", "id": "{region}", "description": "{region}", "endpoint": "ec2.{region}.amazonaws.com"}},
+	{Type: "strata_image"},
 	{Type: "aws_partition", Attributes: map[string]any{"partition": "{partition}", "id": "{partition}", "dns_suffix": "amazonaws.com", "reverse_dns_prefix": "com.amazonaws"}},
 	{Type: "aws_availability_zones", Attributes: map[string]any{
 		"names": []any{"{region}a", "{region}b", "{region}c", "{region}d", "{region}e", "{region}f"}, "id": "{region}",

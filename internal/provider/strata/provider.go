@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
 // The address and the version under which OpenTofu installs the provider.
@@ -20,16 +21,33 @@ const (
 	Version = "0.1.0"
 )
 
-// Options say where the provider keeps things.
+// Options say where the provider keeps things and finds what it needs.
 type Options struct {
-	// Secrets is the folder that is the environment's secret store.
+	// Secrets is the folder that is the environment's secret store where no other is
+	// named.
 	Secrets string
+	// Repository is the folder that relative paths are of.
+	Repository string
+	// Images is the folder that images are cached in.
+	Images string
+	// Program is the file of strata. The engines lie beside it.
+	Program string
 }
 
 // Serve speaks the plugin protocol on standard output until OpenTofu says that it is
 // done, or ctx ends.
 func Serve(ctx context.Context, o Options) error {
-	return providerserver.Serve(ctx, func() provider.Provider { return &strata{o} }, providerserver.ServeOpts{Address: Source, ProtocolVersion: 6})
+	return providerserver.Serve(ctx, New(o), providerserver.ServeOpts{Address: Source, ProtocolVersion: 6})
+}
+
+// New returns what makes the provider.
+func New(o Options) func() provider.Provider {
+	return func() provider.Provider { return &strata{o} }
+}
+
+// Schema returns the provider's schema, as OpenTofu is told it.
+func Schema(ctx context.Context) (*tfprotov6.GetProviderSchemaResponse, error) {
+	return providerserver.NewProtocol6(New(Options{})())().GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 }
 
 type strata struct{ o Options }
@@ -56,7 +74,7 @@ func (*strata) Schema(_ context.Context, _ provider.SchemaRequest, r *provider.S
 		Attributes: map[string]schema.Attribute{
 			"platform":    schema.StringAttribute{Required: true, Description: "Name of the platform."},
 			"environment": schema.StringAttribute{Required: true, Description: "Name of the environment."},
-			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, Description: "Labels of everything that is made."},
+			"labels":      schema.MapAttribute{Optional: true, ElementType: types.StringType, Description: "What is known of the unit: its name is `unit`."},
 		},
 	}
 }
@@ -68,13 +86,26 @@ func (p *strata) Configure(ctx context.Context, r provider.ConfigureRequest, out
 	if p.o.Secrets == "" {
 		out.Diagnostics.AddError("There is no secret store", "Strata starts this provider and says where the store is; another program did.")
 	}
-	out.ResourceData = secrets{p.o.Secrets}
+	e := &environment{Options: p.o, platform: s.Platform.ValueString(), name: s.Environment.ValueString(), labels: map[string]string{}}
+	if !s.Labels.IsNull() && !s.Labels.IsUnknown() {
+		out.Diagnostics.Append(s.Labels.ElementsAs(ctx, &e.labels, false)...)
+	}
+	out.ResourceData, out.DataSourceData = e, e
 }
 
 // Resources implements provider.Provider.
 func (*strata) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{func() resource.Resource { return &secret{} }}
+	return []func() resource.Resource{
+		func() resource.Resource { return &secret{} },
+		func() resource.Resource { return &secretCopy{} },
+		func() resource.Resource { return &manifest{} },
+		func() resource.Resource { return &authority{} },
+		func() resource.Resource { return &certificate{} },
+		func() resource.Resource { return &kubernetes{} },
+	}
 }
 
 // DataSources implements provider.Provider.
-func (*strata) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (*strata) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{func() datasource.DataSource { return &builtinImage{} }}
+}

@@ -1,7 +1,10 @@
 package strata
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,47 +12,83 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+
+	"github.com/stratahq/strata/internal/cluster"
 )
 
-// secrets is a folder with a file for each secret. Only its owner may read it.
-type secrets struct{ dir string }
+// store keeps the secrets of an environment.
+type store interface {
+	// read returns a secret, and a text that changes when it does and tells nothing
+	// about it. ok is false where there is none.
+	read(ctx context.Context, path string) (value, version string, ok bool, err error)
+	// create makes a secret. One that is there stays as it is: it was made by an apply
+	// that was cut off, or something uses it already.
+	create(ctx context.Context, path, value string) error
+	// remove removes a secret; one that is not there is gone already.
+	remove(ctx context.Context, path string) error
+}
+
+// clusterStore names the store that is Secrets of the cluster itself.
+const clusterStore = "kubernetes:" + cluster.SecretsNamespace
+
+// store returns the store of that name; "" is the folder.
+func (e *environment) store(name, kubeconfig string) (store, error) {
+	switch name {
+	case "":
+		return folder{e.Secrets}, nil
+	case clusterStore:
+		if kubeconfig == "" {
+			return nil, fmt.Errorf("the secret store %s needs the kubeconfig of its cluster", name)
+		}
+		c, err := e.client(kubeconfig)
+		return inCluster{c}, err
+	}
+	return nil, fmt.Errorf("there is no secret store %q: it is %s, or nothing for a folder of the repository", name, clusterStore)
+}
 
 // paths are words joined by slashes; none begins with a dot, so that no path leads out
 // of the folder.
 var paths = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`)
 
-func (s secrets) file(path string) (string, error) {
+func checkPath(path string) error {
 	if !paths.MatchString(path) || len(path) > 400 {
-		return "", fmt.Errorf("%q is no path of a secret: it must be words of letters, digits and _ . -, joined by slashes", path)
+		return fmt.Errorf("%q is no path of a secret: it must be words of letters, digits and _ . -, joined by slashes", path)
 	}
-	return filepath.Join(s.dir, filepath.FromSlash(path)+".secret"), nil
+	return nil
 }
 
-// has reports whether there is a secret.
-func (s secrets) has(path string) (bool, error) {
-	file, err := s.file(path)
-	if err != nil {
-		return false, err
+// folder is a folder with a file for each secret. Only its owner may read it.
+type folder struct{ dir string }
+
+func (s folder) file(path string) string {
+	return filepath.Join(s.dir, filepath.FromSlash(path)+".secret")
+}
+
+func (s folder) read(ctx context.Context, path string) (value, version string, ok bool, err error) {
+	if err := errors.Join(checkPath(path), ctx.Err()); err != nil {
+		return "", "", false, err
 	}
-	_, err = os.Stat(file)
+	b, err := os.ReadFile(s.file(path))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return "", "", false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return "", "", false, err
+	}
+	info, err := os.Stat(s.file(path))
+	if err != nil {
+		return "", "", false, err
+	}
+	sum := sha256.Sum256([]byte(info.ModTime().String()))
+	return string(b), hex.EncodeToString(sum[:8]), true, nil
 }
 
-// create makes a secret of so many characters. One that is there stays as it is: it
-// was made by an apply that was cut off, or something uses it already.
-func (s secrets) create(path string, length int64) error {
-	file, err := s.file(path)
-	if err != nil {
+func (s folder) create(ctx context.Context, path, value string) error {
+	if err := errors.Join(checkPath(path), ctx.Err()); err != nil {
 		return err
 	}
+	file := s.file(path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	value, err := generate(length)
-	if err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-") // only its owner may read it
@@ -68,16 +107,39 @@ func (s secrets) create(path string, length int64) error {
 	return nil
 }
 
-// remove removes a secret; one that is not there is gone already.
-func (s secrets) remove(path string) error {
-	file, err := s.file(path)
-	if err != nil {
+func (s folder) remove(ctx context.Context, path string) error {
+	if err := errors.Join(checkPath(path), ctx.Err()); err != nil {
 		return err
 	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(s.file(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
+}
+
+// inCluster keeps secrets in the environment's own cluster.
+type inCluster struct{ c *cluster.Client }
+
+func (s inCluster) read(ctx context.Context, path string) (value, version string, ok bool, err error) {
+	if err := checkPath(path); err != nil {
+		return "", "", false, err
+	}
+	return cluster.ReadSecret(ctx, s.c, path)
+}
+
+func (s inCluster) create(ctx context.Context, path, value string) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	_, err := cluster.WriteSecret(ctx, s.c, path, value, false)
+	return err
+}
+
+func (s inCluster) remove(ctx context.Context, path string) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
+	return cluster.DeleteSecret(ctx, s.c, path)
 }
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

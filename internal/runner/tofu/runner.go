@@ -41,6 +41,9 @@ type Config struct {
 	// Lock is the dependency lock file that all roots share; empty lets every
 	// root make its own.
 	Lock string
+	// Served are the sources of providers that this program serves itself: they are
+	// in no lock file, since what starts them is written for every machine anew.
+	Served []string
 	// Parallelism bounds the resources that one process changes at a time; 0
 	// leaves it to OpenTofu.
 	Parallelism int
@@ -362,6 +365,9 @@ func (r *Runner) returnLock(own string) error {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if b, err = without(b, r.cfg.Served); err != nil {
 		return err
 	}
 	old, err := os.ReadFile(r.cfg.Lock)
