@@ -37,11 +37,9 @@ KUBEVERSION := k8s.io/component-base/version
 bin/strata-kube: engines/kubernetes/go.mod engines/kubernetes/go.sum $(wildcard engines/kubernetes/*.go)
 	@engines/build.sh kubernetes . bin/strata-kube '-X $(KUBEVERSION).gitVersion=$(KUBE) -X $(KUBEVERSION).gitMajor=1 -X $(KUBEVERSION).gitMinor=$(word 2,$(subst ., ,$(KUBE))) -X $(KUBEVERSION).gitTreeState=clean'
 
-deps: ## what tests need besides Go: Postgres, from Debian, where root may install it
-	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then echo '==> installing postgresql'; \
-		(apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql) >/dev/null; \
-	else echo '==> there is no Postgres, so the tests of the store in Postgres are left out'; fi
+deps: ## what tests and nodes need besides Go, from Debian, where root may install it
+	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables \
+		'/usr/*/cni/ptp:containernetworking-plugins' '/usr/lib/postgresql/*/bin/initdb:postgresql'
 
 up: build ## check the example and render its local environment
 	bin/strata -C examples/acme check

@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -51,58 +53,117 @@ func (c Config) apiReady(ctx context.Context) error {
 	})
 }
 
-// bootstrap gives the cluster what its components need, waits until it can run pods
-// and says so in the file "ready".
-func (c Config) bootstrap(ctx context.Context, log *slog.Logger) error {
+// attend gives the cluster what its components need, again and again until that
+// succeeds, and says from then on in a file whether the node can run pods.
+func (c Config) attend(ctx context.Context, log *slog.Logger) {
 	began := time.Now()
-	if err := c.apiReady(ctx); err != nil {
-		return err
+	client, err := c.bootstrap(ctx)
+	for err != nil {
+		if ctx.Err() != nil {
+			return
+		}
+		log.Error("the cluster could not be set up", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+		client, err = c.bootstrap(ctx)
 	}
-	log.Info("the API server is ready", "after", time.Since(began).Round(time.Millisecond).String())
+	log.Info("the cluster is set up", "after", time.Since(began).Round(time.Millisecond).String())
+	ready := false
+	for ctx.Err() == nil {
+		why := c.healthy(ctx, client, began)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case why == nil && !ready:
+			ready, err = true, write(c.readyFile(), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o644)
+			log.Info("the node is ready", "after", time.Since(began).Round(time.Millisecond).String())
+		case why != nil && ready:
+			ready, err = false, os.RemoveAll(c.readyFile())
+			log.Error("the node is not ready any more", "because", why)
+		}
+		if err != nil {
+			log.Error("the node's state could not be written", "error", err)
+		}
+		pause := 2 * time.Second
+		if !ready {
+			pause = 100 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (c Config) readyFile() string { return c.path("run", "ready") }
+
+// bootstrap applies the objects that the node's components need.
+func (c Config) bootstrap(ctx context.Context) (*cluster.Client, error) {
+	if err := c.apiReady(ctx); err != nil {
+		return nil, err
+	}
 	client, err := cluster.Open(c.path("pki", "root.kubeconfig"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files, err := fs.Glob(addons, "addons/*.yaml")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	ca, err := os.ReadFile(c.cert("ca"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	values := strings.NewReplacer(`"NODE"`, `"`+c.Addr().String()+`"`, `"CA"`, `"`+base64.StdEncoding.EncodeToString(ca)+`"`)
 	for _, file := range files {
 		b, err := addons.ReadFile(file)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		objs, err := cluster.Decode([]byte(values.Replace(string(b))))
 		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		for _, obj := range objs {
 			if _, err := client.Apply(ctx, obj, cluster.ApplyOptions{Force: true}); err != nil {
-				return fmt.Errorf("%s: %s: %w", file, cluster.Name(obj), err)
+				return nil, fmt.Errorf("%s: %s: %w", file, cluster.Name(obj), err)
 			}
 		}
 	}
-	err = poll(ctx, func() bool {
-		n, err := client.Typed.CoreV1().Nodes().Get(ctx, c.Hostname(), metav1.GetOptions{})
-		if err != nil {
-			return false
-		}
-		for _, cond := range n.Status.Conditions {
-			// One that was ready before it was stopped says so until its kubelet speaks.
-			if cond.Type == corev1.NodeReady && cond.Status == corev1.ConditionTrue && cond.LastHeartbeatTime.After(began.Add(-time.Second)) {
-				return true
-			}
-		}
-		return false
-	})
+	return client, nil
+}
+
+// healthy says why the node cannot run pods.
+func (c Config) healthy(ctx context.Context, client *cluster.Client, since time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	n, err := client.Typed.CoreV1().Nodes().Get(ctx, c.Hostname(), metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	log.Info("the node is ready", "after", time.Since(began).Round(time.Millisecond).String())
-	return write(c.path("run", "ready"), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o644)
+	if r, err := http.Get("http://127.0.0.1:10248/healthz"); err != nil {
+		return fmt.Errorf("kubelet: %w", err)
+	} else if r.Body.Close(); r.StatusCode != http.StatusOK {
+		return fmt.Errorf("kubelet: %s", r.Status)
+	}
+	for _, network := range []struct{ network, address string }{{"unix", c.Socket()}, {"unix", c.policySocket()}} {
+		conn, err := net.DialTimeout(network.network, network.address, time.Second)
+		if err != nil {
+			return err
+		}
+		conn.Close()
+	}
+	for _, cond := range n.Status.Conditions {
+		// One that was ready before it was stopped says so until its kubelet speaks.
+		if cond.Type == corev1.NodeReady && cond.LastHeartbeatTime.After(since.Add(-time.Second)) {
+			if cond.Status == corev1.ConditionTrue {
+				return nil
+			}
+			return fmt.Errorf("kubelet says: %s", cond.Message)
+		}
+	}
+	return errors.New("kubelet has not spoken yet")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,45 +19,69 @@ const (
 	minMemory = 2 << 30
 )
 
+// machine is what is looked at of a machine.
+type machine struct {
+	root      bool
+	installed func(program string) bool
+	plugins   bool
+	// free is what is left of the disk that a folder is on, memory what is available.
+	free   func(dir string) (uint64, error)
+	memory func() (uint64, error)
+}
+
 // Check says what the machine lacks to run a node, all of it at once; nil when it has
 // everything. It changes nothing.
 func Check() error {
+	return machine{
+		root:      os.Geteuid() == 0,
+		installed: func(program string) bool { _, err := look(program); return err == nil },
+		plugins:   hasPlugins(),
+		free:      freeDisk, memory: freeMemory,
+	}.check(Root())
+}
+
+// needed are the programs that a node runs, and the packages that they are in.
+var needed = []struct{ program, pkg string }{
+	{"containerd", "containerd"}, {"ctr", "containerd"}, {"runc", "runc"}, {"iptables", "iptables"}, {"conntrack", "conntrack"}, {"nft", "nftables"},
+}
+
+func (m machine) check(root string) error {
 	var errs []error
-	if os.Geteuid() != 0 {
+	if !m.root {
 		errs = append(errs, errors.New("a node needs root, for namespaces and mounts: use sudo, or name a cluster of your own in the environment (cluster.existing.kubeconfig), which needs no root"))
 	}
-	packages := map[string]string{"containerd": "containerd", "runc": "runc", "iptables": "iptables", "conntrack": "conntrack", "nft": "nftables", "ctr": "containerd"}
 	var missing []string
-	for _, program := range []string{"containerd", "ctr", "runc", "iptables", "conntrack", "nft"} {
-		if _, err := look(program); err != nil {
-			missing = append(missing, packages[program])
+	for _, n := range needed {
+		if !m.installed(n.program) && !slices.Contains(missing, n.pkg) {
+			missing = append(missing, n.pkg)
 		}
 	}
-	if !hasPlugins() {
+	if !m.plugins {
 		missing = append(missing, "containernetworking-plugins")
 	}
 	if len(missing) > 0 {
-		errs = append(errs, fmt.Errorf("these are not installed: %s; `apt-get install %[1]s` (or `make deps`) does it", strings.Join(compact(missing), " ")))
+		errs = append(errs, fmt.Errorf("these are not installed: %s; `apt-get install %[1]s` (or `make deps`) does it", strings.Join(missing, " ")))
 	}
-	errs = append(errs, checkDisk(existing(Root()), minDisk), checkMemory(minMemory))
+	dir := existing(root)
+	if free, err := m.free(dir); err != nil {
+		errs = append(errs, fmt.Errorf("look how full the disk of %s is: %w", dir, err))
+	} else if free < minDisk {
+		errs = append(errs, fmt.Errorf("the disk of %s has %s left, and a node with its images and data needs %s: free some, or keep nodes elsewhere (STRATA_NODES)", dir, gib(free), gib(minDisk)))
+	}
+	if free, err := m.memory(); err != nil {
+		errs = append(errs, fmt.Errorf("look how much memory is free: %w", err))
+	} else if free < minMemory {
+		errs = append(errs, fmt.Errorf("%s of memory are available, and a node needs %s: end something, or add memory", gib(free), gib(minMemory)))
+	}
 	return errors.Join(errs...)
 }
 
-func compact(list []string) []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, s := range list {
-		if !seen[s] {
-			seen[s] = true
-			out = append(out, s)
-		}
-	}
-	return out
-}
+// programDirs are where root's programs are.
+var programDirs = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
 // look finds a program where root's programs are, even where PATH does not say so.
 func look(program string) (string, error) {
-	for _, dir := range []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"} {
+	for _, dir := range programDirs {
 		if info, err := os.Stat(filepath.Join(dir, program)); err == nil && !info.IsDir() {
 			return filepath.Join(dir, program), nil
 		}
@@ -83,33 +108,24 @@ func existing(path string) string {
 	}
 }
 
-func checkDisk(dir string, need uint64) error {
+func freeDisk(dir string) (uint64, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return fmt.Errorf("look how full the disk is: %w", err)
-	}
-	if free := st.Bavail * uint64(st.Bsize); free < need {
-		return fmt.Errorf("the disk of %s has %s left, and a node with its images and data needs %s: free some, or keep nodes elsewhere (STRATA_NODES)", dir, gib(free), gib(need))
-	}
-	return nil
+	err := unix.Statfs(dir, &st)
+	return st.Bavail * uint64(st.Bsize), err
 }
 
-func checkMemory(need uint64) error {
+func freeMemory() (uint64, error) {
 	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return fmt.Errorf("look how much memory is free: %w", err)
+		return 0, err
 	}
 	for _, line := range strings.Split(string(b), "\n") {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[0] != "MemAvailable:" {
-			continue
-		}
-		kib, err := strconv.ParseUint(f[1], 10, 64)
-		if err == nil && kib<<10 < need {
-			return fmt.Errorf("%s of memory are available, and a node needs %s: end something, or add memory", gib(kib<<10), gib(need))
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "MemAvailable:" {
+			kib, err := strconv.ParseUint(f[1], 10, 64)
+			return kib << 10, err
 		}
 	}
-	return nil
+	return 0, errors.New("/proc/meminfo does not say what is available")
 }
 
 func gib(n uint64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

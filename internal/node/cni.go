@@ -46,7 +46,7 @@ func cni(c Config, in io.Reader, out io.Writer, getenv func(string) string) erro
 			args[k] = v
 		}
 	}
-	a := announcement{Namespace: args["K8S_POD_NAMESPACE"], Name: args["K8S_POD_NAME"]}
+	a := announcement{ID: getenv("CNI_CONTAINERID"), Namespace: args["K8S_POD_NAMESPACE"], Name: args["K8S_POD_NAME"], UID: args["K8S_POD_UID"]}
 	switch command {
 	case "ADD":
 		var prev struct {
@@ -75,8 +75,7 @@ func cni(c Config, in io.Reader, out io.Writer, getenv func(string) string) erro
 }
 
 func announce(c Config, a announcement) error {
-	p := policies{c: c}
-	conn, err := net.DialTimeout("unix", p.socket(), 5*time.Second)
+	conn, err := net.DialTimeout("unix", c.policySocket(), 5*time.Second)
 	if err != nil {
 		return fmt.Errorf("the node's agent does not answer yet: %w", err)
 	}

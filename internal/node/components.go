@@ -25,7 +25,7 @@ func (c Config) components() []component {
 			"--cert-file="+c.cert("etcd"), "--key-file="+c.key("etcd"), "--client-cert-auth", "--trusted-ca-file="+c.cert("ca"),
 			"--peer-cert-file="+c.cert("etcd"), "--peer-key-file="+c.key("etcd"), "--peer-client-cert-auth", "--peer-trusted-ca-file="+c.cert("ca"),
 			"--auto-compaction-retention=1h", "--snapshot-count=5000", "--log-level=warn"),
-		{name: "containerd", argv: []string{"/usr/bin/containerd", "--config", c.path("containerd.toml")}, env: []string{"GOGC=60"}},
+		{name: "containerd", argv: []string{program("containerd"), "--config", c.path("containerd.toml")}, env: append(proxies(), "GOGC=60")},
 		kube("kube-apiserver", "--bind-address="+node, "--advertise-address="+node, fmt.Sprintf("--secure-port=%d", apiPort),
 			"--etcd-servers="+etcd, "--etcd-cafile="+c.cert("ca"), "--etcd-certfile="+c.cert("apiserver-etcd"), "--etcd-keyfile="+c.key("apiserver-etcd"),
 			"--tls-cert-file="+c.cert("apiserver"), "--tls-private-key-file="+c.key("apiserver"), "--tls-min-version=VersionTLS12", "--client-ca-file="+c.cert("ca"),
@@ -75,6 +75,14 @@ func (c Config) components() []component {
 	return list
 }
 
+// program is the file of a program that Check has found.
+func program(name string) string {
+	if file, err := look(name); err == nil {
+		return file
+	}
+	return name
+}
+
 // listening waits until somebody accepts connections.
 func listening(network, address string) func(context.Context) error {
 	return func(ctx context.Context) error {
@@ -115,10 +123,10 @@ func (c Config) files() error {
 	plugins := c.path("cni", "bin")
 	for name, text := range map[string]string{
 		"audit.yaml":                  auditPolicy,
-		"kubelet.yaml":                fmt.Sprintf(kubeletConfig, c.cert("ca"), c.cert("kubelet"), c.key("kubelet"), c.Addr(), c.Socket(), c.cgroup(), c.path("run", "resolv.conf")),
+		"kubelet.yaml":                fmt.Sprintf(kubeletConfig, c.cert("ca"), c.cert("kubelet"), c.key("kubelet"), c.Addr(), c.Socket(), c.cgroup(), c.path("run", "resolv.conf"), c.path("kubelet", "flexvolumes")),
 		"proxy.yaml":                  fmt.Sprintf(proxyConfig, c.path("pki", "proxy.kubeconfig"), PodCIDR, c.Hostname()),
 		"containerd.toml":             fmt.Sprintf(containerdConfig, c.path("containerd"), "/run/containerd", c.Socket(), PauseImage, plugins, c.path("cni", "conf")),
-		"Corefile":                    fmt.Sprintf(corefile, c.Addr(), c.path("pki", "coredns.kubeconfig"), c.path("run", "resolv.conf")),
+		"Corefile":                    c.corefile(),
 		"cni/conf/10-strata.conflist": fmt.Sprintf(cniConfig, c.path("cni", "ipam")),
 	} {
 		if err := write(c.path(filepath.FromSlash(name)), []byte(text), 0o600); err != nil {

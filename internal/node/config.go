@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,15 +10,19 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
+	"time"
 )
 
 // Config is what a node is. It is written to the node's folder when the node is made
 // and read by each of its processes.
 type Config struct {
-	// Name is the environment's name; it names the node and its interfaces.
+	// Name is "<platform>-<environment>"; it is the node's name in the cluster too.
 	Name string `json:"name"`
 	// Dir holds everything that the node keeps.
 	Dir string `json:"dir"`
+	// Owner is the folder of the repository that the node belongs to.
+	Owner string `json:"owner,omitempty"`
 	// Kube is the file of strata-kube, Program that of strata.
 	Kube    string `json:"kube"`
 	Program string `json:"program"`
@@ -27,6 +32,9 @@ type Config struct {
 	// served on the machine.
 	API  int `json:"api"`
 	HTTP int `json:"http"`
+	// CertificateLife is how long a component's certificate holds; 0 means a week. It is
+	// renewed when half of it is over.
+	CertificateLife time.Duration `json:"certificateLife,omitempty"`
 }
 
 // The networks inside of a node. They are the same in each, since nothing outside of
@@ -44,7 +52,11 @@ const (
 // linkNet is cut into links of four addresses, one a node.
 var linkNet = netip.MustParseAddr("10.213.0.0").As4()
 
-var names = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$`)
+// MaxName is how long a node's name may be. It is a label's value in the cluster, of
+// which Kubernetes allows 63 characters.
+const MaxName = 60
+
+var names = regexp.MustCompile(fmt.Sprintf(`^[a-z0-9]([a-z0-9-]{0,%d}[a-z0-9])?$`, MaxName-2))
 
 // Root is the folder that nodes are kept in unless STRATA_NODES names another.
 func Root() string {
@@ -74,7 +86,7 @@ func (c Config) Server() string { return fmt.Sprintf("https://127.0.0.1:%d", c.A
 func (c Config) inside() string { return fmt.Sprintf("https://%s:%d", c.Addr(), apiPort) }
 
 // Hostname is the name of the node in the cluster.
-func (c Config) Hostname() string { return "strata-" + c.Name }
+func (c Config) Hostname() string { return c.Name }
 
 // Kubeconfig is the file with which people and programs talk to the cluster.
 func (c Config) Kubeconfig() string { return filepath.Join(c.Dir, "kubeconfig") }
@@ -117,8 +129,35 @@ func (c Config) save() error {
 	return write(c.path("node.json"), append(b, '\n'), 0o600)
 }
 
-// write replaces a file as a whole.
+// maxSocket is how long the kernel lets a socket's path be.
+const maxSocket = 107
+
+// fits says why a node cannot have this name or lie in this folder.
+func (c Config) fits() error {
+	if !names.MatchString(c.Name) {
+		return fmt.Errorf("%q cannot be the name of a node: it must consist of at most %d lower-case letters, digits and hyphens, and neither begin nor end with a hyphen; it is made of the names of platform and environment, so shorten one of them", c.Name, MaxName)
+	}
+	if !filepath.IsAbs(c.Dir) {
+		return fmt.Errorf("%s cannot be a node's folder: it must be an absolute path (STRATA_NODES)", c.Dir)
+	}
+	// The longest socket is one that containerd makes beside its own.
+	if over := len(c.Socket()+".ttrpc") - maxSocket; over > 0 {
+		return fmt.Errorf("%s cannot be a node's folder: sockets lie in it, whose paths the kernel limits to %d characters, and this is %d too long; name a shorter folder for nodes (STRATA_NODES) or shorten the names of platform or environment", c.Dir, maxSocket, over)
+	}
+	for _, hidden := range []string{"/run", "/var/run", "/var/log", "/proc", "/sys", "/dev"} {
+		if c.Dir == hidden || strings.HasPrefix(c.Dir, hidden+"/") {
+			return fmt.Errorf("%s cannot be a node's folder: the node has a %s of its own; name another folder for nodes (STRATA_NODES)", c.Dir, hidden)
+		}
+	}
+	return nil
+}
+
+// write replaces a file as a whole, unless it says the same already: components watch
+// theirs and would read it anew.
 func write(file string, b []byte, mode fs.FileMode) error {
+	if have, err := os.ReadFile(file); err == nil && bytes.Equal(have, b) {
+		return os.Chmod(file, mode)
+	}
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // PauseImage holds a pod's namespaces open. It is built from images/pause.yaml.
@@ -52,6 +53,7 @@ clusterDNS: [%[4]q]
 resolvConf: %[7]q
 serializeImagePulls: false
 podLogsDir: /var/log/pods
+volumePluginDir: %[8]q
 containerLogMaxSize: 8Mi
 containerLogMaxFiles: 2
 evictionHard: {memory.available: 100Mi, nodefs.available: 2%%, imagefs.available: 2%%}
@@ -70,7 +72,7 @@ clusterCIDR: %[2]q
 hostnameOverride: %[3]q
 healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
-nodePortAddresses: ["127.0.0.0/8"]
+nodePortAddresses: ["primary"]
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {minSyncPeriod: 100ms, syncPeriod: 60s}
 `
@@ -80,7 +82,7 @@ iptables: {minSyncPeriod: 100ms, syncPeriod: 60s}
 const containerdConfig = `version = 2
 root = %[1]q
 state = %[2]q
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 [grpc]
   address = %[3]q
 [plugins."io.containerd.grpc.v1.cri"]
@@ -101,6 +103,16 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     conf_dir = %[6]q
 `
 
+// corefile configures CoreDNS. A machine that asks nobody for names has a node that
+// knows those of the cluster alone.
+func (c Config) corefile() string {
+	forward := ""
+	if b, err := os.ReadFile(c.path("run", "resolv.conf")); err == nil && strings.Contains(string(b), "nameserver") {
+		forward = "\tforward . " + c.path("run", "resolv.conf") + " {\n\t\tpolicy sequential\n\t}\n"
+	}
+	return fmt.Sprintf(corefile, c.Addr(), c.path("pki", "coredns.kubeconfig"), forward)
+}
+
 const corefile = `.:53 {
 	bind %[1]s
 	errors
@@ -110,10 +122,7 @@ const corefile = `.:53 {
 		pods insecure
 		ttl 5
 	}
-	forward . %[3]s {
-		policy sequential
-	}
-	cache 10
+%[3]s	cache 10
 	loadbalance
 	reload
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -42,30 +43,30 @@ func Init(ctx context.Context, dir string, log *slog.Logger) error {
 		return err
 	}
 	s := newSupervisor(c.path("log"), log)
-	list := c.components()
-	s.run(ctx, list)
+	s.run(ctx, c.components())
 	go c.renew(ctx, log)
-	go func() {
-		if err := c.bootstrap(ctx, log); err != nil && ctx.Err() == nil {
-			log.Error("the cluster could not be set up", "error", err)
-		}
-	}()
+	go c.attend(ctx, log)
 	<-ctx.Done()
 	log.Info("the node is stopping")
+	// Nobody may take it for ready from here on.
+	if err := os.RemoveAll(c.readyFile()); err != nil {
+		log.Error("the node's state could not be written", "error", err)
+	}
 	s.stop(stopTime)
 	return nil
 }
 
-// renew keeps certificates fresh while the node runs.
+// renew keeps certificates fresh while the node runs. It looks often: a machine that
+// was asleep counts none of that time.
 func (c Config) renew(ctx context.Context, log *slog.Logger) {
-	t := time.NewTicker(time.Hour)
+	t := time.NewTicker(time.Minute)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-t.C:
-			changed, err := c.certificates(now)
+		case <-t.C:
+			changed, err := c.certificates(time.Now())
 			switch {
 			case err != nil:
 				log.Error("certificates could not be renewed", "error", err)
@@ -74,54 +75,6 @@ func (c Config) renew(ctx context.Context, log *slog.Logger) {
 			}
 		}
 	}
-}
-
-// mountPoints are folders with names that Kubernetes and CNI have built in. Inside of
-// the node they lie in its own folder.
-func (c Config) mountPoints() map[string]string {
-	return map[string]string{
-		"/var/lib/kubelet": c.path("kubelet"),
-		"/var/lib/cni":     c.path("cni", "state"),
-		"/var/log":         c.path("log", "var"),
-	}
-}
-
-// mounts makes what the node mounts its own affair, and gives it file systems that
-// must not be the machine's.
-func (c Config) mounts() error {
-	// Nothing from here reaches the machine; containers may still share with kubelet.
-	if err := errors.Join(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, "")); err != nil {
-		return err
-	}
-	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("/proc: %w", err)
-	}
-	if err := os.RemoveAll(c.path("run")); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.path("run"), 0o700); err != nil {
-		return err
-	}
-	for at, dir := range c.mountPoints() {
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.MkdirAll(at, 0o755)); err != nil {
-			return err
-		}
-		if err := unix.Mount(dir, at, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
-		}
-	}
-	// The machine's resolver may be in /run.
-	resolv, err := os.ReadFile("/etc/resolv.conf")
-	if err != nil {
-		resolv = nil
-	}
-	if err := write(c.path("run", "resolv.conf"), resolv, 0o644); err != nil {
-		return err
-	}
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
-		return fmt.Errorf("/run: %w", err)
-	}
-	return nil
 }
 
 // network waits for the node's end of the link and brings it up.
@@ -154,10 +107,21 @@ func (c Config) network(ctx context.Context) error {
 	if err := netlink.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Gw: c.HostAddr().AsSlice()}); err != nil {
 		return fmt.Errorf("default route: %w", err)
 	}
-	for key, value := range map[string]string{"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/ip_unprivileged_port_start": "0"} {
-		if err := os.WriteFile(filepath.Join("/proc/sys/net", key), []byte(value), 0o600); err != nil {
+	for key, value := range map[string]string{
+		"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/ip_unprivileged_port_start": "0",
+		// Network policies are about IPv4, so there is nothing else.
+		"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1",
+	} {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net", key), []byte(value), 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	// Pods reach what the node reaches, in its name.
+	return nft(fmt.Sprintf(`table ip strata_pods {
+	chain postrouting {
+		type nat hook postrouting priority srcnat;
+		ip saddr %s oifname "eth0" masquerade
+	}
+}
+`, PodCIDR))
 }

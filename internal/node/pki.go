@@ -22,8 +22,15 @@ import (
 const (
 	authorityLife = 10 * 365 * 24 * time.Hour
 	leafLife      = 7 * 24 * time.Hour
-	renewBefore   = leafLife / 2
 )
+
+// life is how long certificates of components hold.
+func (c Config) life() time.Duration {
+	if c.CertificateLife > 0 {
+		return c.CertificateLife
+	}
+	return leafLife
+}
 
 // authority signs the certificates of a node.
 type authority struct {
@@ -94,7 +101,7 @@ func (c Config) certificates(now time.Time) (bool, error) {
 }
 
 func (c Config) authority(name, subject string, now time.Time) (*authority, bool, error) {
-	if cert, key, err := c.read(name); err == nil && now.Before(cert.NotAfter.Add(-2*leafLife)) {
+	if cert, key, err := c.read(name); err == nil && now.Before(cert.NotAfter.Add(-2*c.life())) {
 		return &authority{cert, key}, false, nil
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, false, fmt.Errorf("certificate authority %s: %w", name, err)
@@ -114,13 +121,13 @@ func (c Config) authority(name, subject string, now time.Time) (*authority, bool
 // leaf makes a certificate unless there is a good one.
 func (c Config) leaf(by *authority, id identity, now time.Time, force bool) (bool, error) {
 	have, _, err := c.read(id.name)
-	if err == nil && !force && now.Before(have.NotAfter.Add(-renewBefore)) && have.CheckSignatureFrom(by.cert) == nil && sameIPs(have.IPAddresses, id.ips) {
+	if err == nil && !force && now.Before(have.NotAfter.Add(-c.life()/2)) && have.CheckSignatureFrom(by.cert) == nil && sameIPs(have.IPAddresses, id.ips) {
 		return false, nil
 	}
 	t := &x509.Certificate{
 		Subject: pkix.Name{CommonName: id.user, Organization: id.groups}, DNSNames: id.hosts, IPAddresses: id.ips,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(leafLife),
+		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(c.life()),
 	}
 	if len(id.hosts)+len(id.ips) > 0 {
 		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth)

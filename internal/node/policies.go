@@ -10,12 +10,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -25,7 +22,8 @@ import (
 
 // policies enforces network policies. Pods make themselves known through the CNI
 // plugin before their first packet, so that there is no moment in which a pod runs and
-// its policies do not hold.
+// its policies do not hold. Which pod has which address is known from there alone:
+// what the API server says of addresses may be of yesterday.
 type policies struct {
 	c        Config
 	pods     corelisters.PodLister
@@ -36,19 +34,23 @@ type policies struct {
 	log      *slog.Logger
 
 	mu sync.Mutex
-	// early are addresses of pods that the API server does not know yet.
-	early map[string]announced
-	last  string
+	// sandboxes are the networks of pods, by the identifier that the runtime gives them.
+	sandboxes map[string]sandbox
+	last      string
 }
 
-type announced struct {
-	ip netip.Addr
-	at time.Time
+// sandbox is a network namespace that the runtime made for a pod.
+type sandbox struct {
+	Namespace string     `json:"namespace"`
+	Name      string     `json:"name"`
+	UID       string     `json:"uid"`
+	IP        netip.Addr `json:"ip"`
+	Since     time.Time  `json:"since"`
 }
 
 func newPolicies(c Config, f informers.SharedInformerFactory, log *slog.Logger) *policies {
 	p := &policies{
-		c: c, log: log, changed: newFlag(), early: map[string]announced{},
+		c: c, log: log, changed: newFlag(), sandboxes: map[string]sandbox{},
 		pods: f.Core().V1().Pods().Lister(), spaces: f.Core().V1().Namespaces().Lister(), policies: f.Networking().V1().NetworkPolicies().Lister(),
 	}
 	for _, i := range []cache.SharedIndexInformer{f.Core().V1().Pods().Informer(), f.Core().V1().Namespaces().Informer(), f.Networking().V1().NetworkPolicies().Informer()} {
@@ -57,19 +59,28 @@ func newPolicies(c Config, f informers.SharedInformerFactory, log *slog.Logger) 
 	return p
 }
 
-func (p *policies) socket() string { return p.c.path("run", "policy.sock") }
+func (c Config) policySocket() string  { return c.path("run", "policy.sock") }
+func (c Config) sandboxesFile() string { return c.path("run", "sandboxes.json") }
 
 func (p *policies) run(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), p.synced...) {
 		return ctx.Err()
 	}
-	if err := p.sync(ctx); err != nil {
+	// Those of an agent before this one, whose pods run on.
+	if b, err := os.ReadFile(p.c.sandboxesFile()); err == nil {
+		if err := json.Unmarshal(b, &p.sandboxes); err != nil {
+			return fmt.Errorf("%s: %w", p.c.sandboxesFile(), err)
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if err := os.Remove(p.socket()); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := p.sync(); err != nil {
 		return err
 	}
-	l, err := net.Listen("unix", p.socket())
+	if err := os.Remove(p.c.policySocket()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	l, err := net.Listen("unix", p.c.policySocket())
 	if err != nil {
 		return err
 	}
@@ -81,7 +92,7 @@ func (p *policies) run(ctx context.Context) error {
 			return nil
 		case <-p.changed:
 		}
-		if err := p.sync(ctx); err != nil && ctx.Err() == nil {
+		if err := p.sync(); err != nil && ctx.Err() == nil {
 			p.log.Error("network policies", "error", err)
 			time.AfterFunc(time.Second, p.changed.set)
 		}
@@ -89,38 +100,18 @@ func (p *policies) run(ctx context.Context) error {
 }
 
 // sync brings the kernel's rules up to date.
-func (p *policies) sync(ctx context.Context) error {
+func (p *policies) sync() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list, err := p.pods.List(labels.Everything())
-	if err != nil {
-		return err
-	}
-	byIP := map[netip.Addr]podAt{}
-	for _, pod := range list {
-		if pod.Spec.HostNetwork || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-			continue
+	var pods []podAt
+	for id, s := range p.sandboxes {
+		pod, err := p.pods.Pods(s.Namespace).Get(s.Name)
+		switch {
+		case err == nil && string(pod.UID) == s.UID:
+			pods = append(pods, podAt{pod, s.IP})
+		case time.Since(s.Since) > forgotten:
+			delete(p.sandboxes, id)
 		}
-		ip, err := netip.ParseAddr(pod.Status.PodIP)
-		key := pod.Namespace + "/" + pod.Name
-		if a, ok := p.early[key]; ok {
-			if err == nil && ip == a.ip {
-				delete(p.early, key)
-			}
-			ip, err = a.ip, nil
-		}
-		if err == nil {
-			byIP[ip] = podAt{pod, ip}
-		}
-	}
-	for key, a := range p.early {
-		if time.Since(a.at) > 5*time.Minute {
-			delete(p.early, key)
-		}
-	}
-	pods := make([]podAt, 0, len(byIP))
-	for _, at := range byIP {
-		pods = append(pods, at)
 	}
 	namespaces, err := p.spaces.List(labels.Everything())
 	if err != nil {
@@ -138,19 +129,23 @@ func (p *policies) sync(ctx context.Context) error {
 	if script == p.last {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, "nft", "-f", "-")
-	cmd.Stdin = strings.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("nft: %w: %s", err, strings.TrimSpace(string(out)))
+	if err := nft(script); err != nil {
+		return err
 	}
 	p.last = script
 	return nil
 }
 
-// announcement is what the CNI plugin says of a pod.
+// forgotten is how long a sandbox is remembered whose pod is gone and whose end the
+// runtime did not tell.
+const forgotten = 5 * time.Minute
+
+// announcement is what the CNI plugin says of a sandbox.
 type announcement struct {
+	ID        string `json:"id"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
+	UID       string `json:"uid"`
 	IP        string `json:"ip"`
 	Gone      bool   `json:"gone,omitempty"`
 }
@@ -182,25 +177,45 @@ func (p *policies) announced(ctx context.Context, r io.Reader) error {
 	if err := json.NewDecoder(io.LimitReader(r, 4096)).Decode(&a); err != nil {
 		return err
 	}
+	if a.Gone {
+		defer p.changed.set()
+		return p.remember(func() { delete(p.sandboxes, a.ID) })
+	}
 	ip, err := netip.ParseAddr(a.IP)
-	if err != nil && !a.Gone {
+	if err != nil {
 		return err
 	}
-	key := a.Namespace + "/" + a.Name
-	p.mu.Lock()
-	if a.Gone {
-		delete(p.early, key)
-		p.mu.Unlock()
-		p.changed.set()
-		return nil
+	err = p.remember(func() {
+		for id, s := range p.sandboxes {
+			if s.IP == ip { // the end of the one that had it was not told
+				delete(p.sandboxes, id)
+			}
+		}
+		p.sandboxes[a.ID] = sandbox{Namespace: a.Namespace, Name: a.Name, UID: a.UID, IP: ip, Since: time.Now().UTC()}
+	})
+	if err != nil {
+		return err
 	}
-	p.early[key] = announced{ip, time.Now()}
-	p.mu.Unlock()
 	// kubelet knows of a pod a moment before the agent may.
 	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := poll(wait, func() bool { _, err := p.pods.Pods(a.Namespace).Get(a.Name); return err == nil }); err != nil {
-		return fmt.Errorf("pod %s is not known", key)
+	if err := poll(wait, func() bool {
+		pod, err := p.pods.Pods(a.Namespace).Get(a.Name)
+		return err == nil && string(pod.UID) == a.UID
+	}); err != nil {
+		return fmt.Errorf("pod %s/%s is not known", a.Namespace, a.Name)
 	}
-	return p.sync(ctx)
+	return p.sync()
+}
+
+// remember changes the sandboxes, for the next agent too.
+func (p *policies) remember(change func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+	b, err := json.Marshal(p.sandboxes)
+	if err != nil {
+		return err
+	}
+	return write(p.c.sandboxesFile(), b, 0o600)
 }

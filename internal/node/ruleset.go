@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // podAt is a pod with the address that it has.
@@ -23,7 +24,9 @@ type podAt struct {
 // ruleset renders network policies as a script of nft that replaces the table as a
 // whole. It follows the semantics of the API reference of networking.k8s.io/v1: a pod
 // that a policy selects for a direction may do what some policy allows; any other pod
-// may do everything; answers are always allowed, and so is the node itself.
+// may do everything; answers are always allowed, and so is the node itself, and a pod
+// that talks to itself. A connection that was allowed when it began and is not any more
+// is reset.
 //
 // What comes from or goes to an address of the pods' network that no known pod has is
 // dropped: its sender or receiver is not known yet, and what is not known is not allowed.
@@ -32,18 +35,18 @@ func ruleset(pods []podAt, spaces map[string]labels.Set, policies []*networkingv
 	sort.Slice(policies, func(i, j int) bool {
 		return policies[i].Namespace+"/"+policies[i].Name < policies[j].Namespace+"/"+policies[j].Name
 	})
-	r := &rules{pods: pods, spaces: spaces}
+	r := &rules{pods: pods, spaces: spaces, dns: podAt{dnsPod, dns}}
 	var chains strings.Builder
 	ingress, egress := map[netip.Addr]string{}, map[netip.Addr]string{}
 	for i, p := range pods {
 		in, out := r.of(p, policies)
 		if in != nil {
 			ingress[p.ip] = fmt.Sprintf("in_%d", i)
-			fmt.Fprintf(&chains, "\tchain in_%d {\n%s\t\treject with icmpx admin-prohibited\n\t}\n", i, strings.Join(in, ""))
+			fmt.Fprintf(&chains, "\tchain in_%d {\n\t\tip saddr %s accept\n%s\t\tgoto refuse\n\t}\n", i, p.ip, strings.Join(in, ""))
 		}
 		if out != nil {
 			egress[p.ip] = fmt.Sprintf("out_%d", i)
-			fmt.Fprintf(&chains, "\tchain out_%d {\n%s\t\treject with icmpx admin-prohibited\n\t}\n", i, strings.Join(out, ""))
+			fmt.Fprintf(&chains, "\tchain out_%d {\n\t\tip daddr %s accept\n%s\t\tgoto refuse\n\t}\n", i, p.ip, strings.Join(out, ""))
 		}
 	}
 	var b strings.Builder
@@ -57,6 +60,7 @@ func ruleset(pods []podAt, spaces map[string]labels.Set, policies []*networkingv
 		b.WriteString("\t\telements = { " + strings.Join(known, ", ") + " }\n")
 	}
 	b.WriteString("\t}\n")
+	b.WriteString(refuse)
 	b.WriteString(chains.String())
 	vmap := func(name, key string, m map[netip.Addr]string) {
 		fmt.Fprintf(&b, "\tchain %s {\n", name)
@@ -77,31 +81,50 @@ func ruleset(pods []podAt, spaces map[string]labels.Set, policies []*networkingv
 	vmap("ingress", "daddr", ingress)
 	fmt.Fprintf(&b, `	chain forward_out {
 		type filter hook forward priority -10;
-		ct state established,related accept
+		ct state established,related ct direction reply accept
+		ct state related accept
 		ip saddr %[1]s ip saddr != @known drop
 		jump egress
 	}
 	chain forward_in {
 		type filter hook forward priority -5;
-		ct state established,related accept
+		ct state established,related ct direction reply accept
+		ct state related accept
 		ip daddr %[1]s ip daddr != @known drop
 		jump ingress
 	}
 	chain node_out {
 		type filter hook input priority -10;
-		ct state established,related accept
+		ct state established,related ct direction reply accept
+		ct state related accept
 		ip saddr != %[1]s accept
-		ip daddr %[2]s meta l4proto { tcp, udp } th dport 53 accept
 		ip saddr != @known drop
 		jump egress
 	}
 }
-`, PodCIDR, dns)
+`, PodCIDR)
 	return b.String()
+}
+
+// refuse ends what is not allowed in the way that its sender learns of it soonest.
+const refuse = `	chain refuse {
+		ct state established meta l4proto tcp reject with tcp reset
+		reject with icmpx admin-prohibited
+	}
+`
+
+// dnsPod stands for the cluster's DNS in the eyes of policies: elsewhere it runs in
+// pods that have these labels, here beside the other components.
+var dnsPod = &corev1.Pod{
+	ObjectMeta: metav1.ObjectMeta{Name: "coredns", Namespace: metav1.NamespaceSystem, Labels: map[string]string{"k8s-app": "kube-dns"}},
+	Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{
+		{Name: "dns", ContainerPort: 53, Protocol: corev1.ProtocolUDP}, {Name: "dns-tcp", ContainerPort: 53, Protocol: corev1.ProtocolTCP},
+	}}}},
 }
 
 type rules struct {
 	pods   []podAt
+	dns    podAt
 	spaces map[string]labels.Set
 }
 
@@ -135,22 +158,38 @@ func (r *rules) of(p podAt, policies []*networkingv1.NetworkPolicy) (in, out []s
 }
 
 // egress renders a rule to. A named port means another number for each pod that has
-// it, so such rules are rendered a pod at a time.
+// it, so such ports are rendered a pod at a time.
 func (r *rules) egress(ns string, rule networkingv1.NetworkPolicyEgressRule) []string {
-	named := slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port != nil && p.Port.StrVal != "" })
-	var out []string
-	if !named {
-		for _, peer := range r.peers("daddr", ns, rule.To) {
-			out = append(out, lines(peer, ports(rule.Ports, nil))...)
+	var named, plain []networkingv1.NetworkPolicyPort
+	for _, p := range rule.Ports {
+		if p.Port != nil && p.Port.Type == intstr.String {
+			named = append(named, p)
+		} else {
+			plain = append(plain, p)
 		}
-		return out
 	}
-	for _, p := range r.pods {
-		if len(rule.To) == 0 || slices.ContainsFunc(rule.To, func(peer networkingv1.NetworkPolicyPeer) bool { return r.matches(ns, peer, p) }) {
-			out = append(out, lines("ip daddr "+p.ip.String()+" ", ports(rule.Ports, p.pod))...)
+	var out []string
+	if len(plain) > 0 || len(named) == 0 {
+		for _, peer := range r.peers("daddr", ns, rule.To) {
+			out = append(out, lines(peer, ports(plain, nil))...)
+		}
+		selected := slices.DeleteFunc(slices.Clone(rule.To), func(p networkingv1.NetworkPolicyPeer) bool { return p.IPBlock != nil })
+		if r.to(ns, selected, r.dns) {
+			// The node does more than DNS at this address.
+			out = append(out, lines("ip daddr "+r.dns.ip.String()+" th dport 53 ", ports(plain, nil))...)
+		}
+	}
+	for _, p := range append(r.pods[:len(r.pods):len(r.pods)], r.dns) {
+		if len(named) > 0 && (len(rule.To) == 0 || r.to(ns, rule.To, p)) {
+			out = append(out, lines("ip daddr "+p.ip.String()+" ", ports(named, p.pod))...)
 		}
 	}
 	return out
+}
+
+// to reports whether a pod is one of the peers.
+func (r *rules) to(ns string, peers []networkingv1.NetworkPolicyPeer, p podAt) bool {
+	return slices.ContainsFunc(peers, func(peer networkingv1.NetworkPolicyPeer) bool { return r.matches(ns, peer, p) })
 }
 
 func lines(peer string, ports []string) []string {
@@ -244,7 +283,7 @@ func ports(list []networkingv1.NetworkPolicyPort, pod *corev1.Pod) []string {
 		switch {
 		case p.Port == nil:
 			out = append(out, "meta l4proto "+word+" ")
-		case p.Port.StrVal != "":
+		case p.Port.Type == intstr.String:
 			for _, n := range portsNamed(pod, p.Port.StrVal, proto) {
 				out = append(out, word+" dport "+strconv.Itoa(int(n))+" ")
 			}

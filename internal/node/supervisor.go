@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -82,7 +84,7 @@ func (s *supervisor) start(c component, out *os.File) (<-chan unix.WaitStatus, e
 	}
 	defer null.Close()
 	p, err := os.StartProcess(c.argv[0], c.argv, &os.ProcAttr{
-		Env: append(environment(), c.env...), Files: []*os.File{null, out, out}, Sys: &unix.SysProcAttr{Setsid: true},
+		Env: append(append([]string{}, plain...), c.env...), Files: []*os.File{null, out, out}, Sys: &unix.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return nil, err
@@ -194,8 +196,9 @@ func (s *supervisor) alive() int {
 	return len(s.running)
 }
 
-// pods sends a signal to every process of every container, and says how many there
-// are. They are told from the node's own by their PID namespace.
+// pods sends a signal to the first process of every container, as kubelet would, and
+// says how many processes of containers there are. They are told from the node's own
+// by their PID namespace, and the first ones by their parent's: a shim's is the node's.
 func (s *supervisor) pods(sig unix.Signal) int {
 	own, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
@@ -207,8 +210,8 @@ func (s *supervisor) pods(sig unix.Signal) int {
 	}
 	n := 0
 	for _, e := range entries {
-		var pid int
-		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil || pid == 1 {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == 1 {
 			continue
 		}
 		ns, err := os.Readlink(filepath.Join("/proc", e.Name(), "ns/pid"))
@@ -216,7 +219,23 @@ func (s *supervisor) pods(sig unix.Signal) int {
 			continue
 		}
 		n++
-		_ = unix.Kill(pid, sig)
+		if parent, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", parentOf(pid))); err == nil && parent == own {
+			_ = unix.Kill(pid, sig)
+		}
 	}
 	return n
+}
+
+// parentOf returns the parent of a process, 0 where there is none.
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	var state string
+	var parent int
+	if _, err := fmt.Sscan(string(b[bytes.LastIndexByte(b, ')')+1:]), &state, &parent); err != nil {
+		return 0
+	}
+	return parent
 }

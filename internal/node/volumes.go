@@ -86,11 +86,9 @@ func (v *volumes) pass(ctx context.Context) error {
 	}
 	var errs []error
 	for _, claim := range claims {
-		// The scheduler has chosen this node: there is no other.
+		// Kubernetes asks for a volume in this way as soon as one is needed: where a class
+		// waits for a pod, when that has been scheduled, on this node, as there is no other.
 		if claim.Annotations["volume.kubernetes.io/storage-provisioner"] != provisioner || claim.Status.Phase != corev1.ClaimPending || claim.DeletionTimestamp != nil {
-			continue
-		}
-		if claim.Annotations["volume.kubernetes.io/selected-node"] != v.c.Hostname() {
 			continue
 		}
 		errs = append(errs, v.provide(ctx, claim))
