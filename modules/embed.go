@@ -8,5 +8,5 @@ import "embed"
 
 // FS holds the modules, by <cloud>/<kind>/<file>.
 //
-//go:embed all:aws
+//go:embed all:aws all:local
 var FS embed.FS

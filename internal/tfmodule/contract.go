@@ -52,7 +52,7 @@ func (m *Module) Style() []string {
 			out = append(out, "output "+o.Name+" is a whole resource")
 		}
 	}
-	for _, want := range []string{"tofu", "aws", "google", "azurerm"} {
+	for _, want := range []string{"tofu", "aws", "google", "azurerm", "strata"} {
 		if c, ok := m.Requires[want]; ok && c == "" {
 			out = append(out, "the version of "+want+" is not constrained")
 		}

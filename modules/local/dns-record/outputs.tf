@@ -1,0 +1,4 @@
+output "host" {
+  description = "Full host name."
+  value       = local.host
+}

@@ -1,0 +1,32 @@
+output "host" {
+  description = "Host name of the broker."
+  value       = local.host
+
+  # Who uses it waits until it is there.
+  depends_on = [strata_manifest.server]
+}
+
+output "port" {
+  description = "TCP port of the broker."
+  value       = local.port
+}
+
+output "topic" {
+  description = "Name of the topic."
+  value       = local.topic
+}
+
+output "bootstrap_servers" {
+  description = "The broker, as host:port."
+  value       = "${local.host}:${local.port}"
+}
+
+output "username" {
+  description = "User to sign in as."
+  value       = local.username
+}
+
+output "password" {
+  description = "Path of the user's password in the secret store."
+  value       = strata_secret.this.path
+}
