@@ -137,8 +137,12 @@ func (a *app) upNode(ctx context.Context, st *steps, p *model.Platform, env stri
 	if err != nil {
 		return err
 	}
+	root, err := filepath.Abs(a.dir)
+	if err != nil {
+		return err
+	}
 	return st.do("start the node", false, func() (string, error) {
-		_, err := node.Start(ctx, node.Options{Name: cfg.Name, Program: self, Kube: filepath.Join(filepath.Dir(self), "strata-kube")})
+		_, err := node.Start(ctx, node.Options{Name: cfg.Name, Owner: root, Program: self, Kube: filepath.Join(filepath.Dir(self), "strata-kube")})
 		return "", err
 	})
 }

@@ -109,7 +109,23 @@ func (r *kubernetes) Create(ctx context.Context, q resource.CreateRequest, out *
 
 // startNode starts a node with the engines beside this program.
 func (e *environment) startNode(ctx context.Context, name string) (node.Config, error) {
-	return node.Start(ctx, node.Options{Name: name, Program: e.Program, Kube: filepath.Join(filepath.Dir(e.Program), "strata-kube")})
+	return node.Start(ctx, node.Options{Name: name, Owner: e.Repository, Program: e.Program, Kube: filepath.Join(filepath.Dir(e.Program), "strata-kube")})
+}
+
+// purgeNode removes a node with all its data, if it is this repository's.
+func (e *environment) purgeNode(ctx context.Context, name string) error {
+	dir := filepath.Join(node.Root(), name)
+	c, err := node.Load(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.Owner != "" && c.Owner != e.Repository {
+		return fmt.Errorf("the node %s belongs to the repository %s, and is deleted there only", name, c.Owner)
+	}
+	return node.Purge(ctx, dir)
 }
 
 // show fills in what a node's cluster is.
@@ -169,7 +185,7 @@ func (r *kubernetes) Delete(ctx context.Context, q resource.DeleteRequest, out *
 	if out.Diagnostics.HasError() {
 		return
 	}
-	if err := node.Purge(ctx, filepath.Join(node.Root(), m.Name.ValueString())); err != nil {
+	if err := r.env.purgeNode(ctx, m.Name.ValueString()); err != nil {
 		out.Diagnostics.AddError("The cluster could not be deleted", err.Error())
 	}
 }
