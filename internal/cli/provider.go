@@ -49,6 +49,13 @@ func (a *app) providerCommand() *cobra.Command {
 			}
 			opt := standin.Options{Cloud: o.cloud, Account: o.account, Region: o.region}
 			var err error
+			if file, ok := strings.CutPrefix(o.account, "@"); ok {
+				b, err := os.ReadFile(file)
+				if err != nil {
+					return err
+				}
+				opt.Account = strings.TrimSpace(string(b))
+			}
 			if opt.Schema, opt.Facts, err = carried(o.standIn, o.schema); err != nil {
 				return err
 			}
@@ -84,7 +91,7 @@ func (a *app) providerCommand() *cobra.Command {
 	f.StringVar(&o.nodes, "nodes", "", "folder that nodes are kept in")
 	f.StringVar(&o.schema, "schema", "", "compact schema (default: the carried one)")
 	f.StringVar(&o.cloud, "cloud", "", "folder that plays the cloud")
-	f.StringVar(&o.account, "account", "", "account that the credentials are of")
+	f.StringVar(&o.account, "account", "", "account that the credentials are of; @FILE names a file that says it")
 	f.StringVar(&o.region, "region", "", "region where the configuration names none")
 	f.StringArrayVar(&o.fixtures, "fixtures", nil, "files with answers of data sources")
 	f.StringArrayVar(&o.faults, "fault", nil, "what goes wrong: type=T,op=O,nth=N,do=crash|lose|hang|sleep:D|error:TEXT")

@@ -22,6 +22,7 @@ type planDoc struct {
 	Plan   struct {
 		Units []struct {
 			Address     string
+			Kind        string
 			Contract    string
 			Status      string
 			Provisional bool

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -22,44 +23,89 @@ func uninterrupted(t *testing.T, bin string) (time.Duration, *world) {
 	return time.Since(start), w
 }
 
-// points is at how many moments an apply is killed.
-const points = 50
+// At how many moments an apply is killed: while it plans, and while it makes things.
+const (
+	early  = 10
+	making = 42
+)
 
 // TestKillStrata kills the program at moments spread over an apply, again and again
 // on worlds of their own, and wants the next apply to end where an uninterrupted one
-// does: nothing twice, nothing forgotten, the journal whole. When the kill comes does
-// not matter for what is wanted.
+// does: nothing twice, nothing forgotten, the journal whole. The early kills come after
+// parts of the time that planning takes, the others when so and so many objects are
+// there, and sometimes a little later, when their state may be written or not.
 func TestKillStrata(t *testing.T) {
 	bin := tools(t)
 	took, want := uninterrupted(t, bin)
-	hit := 0
-	for i := range points {
-		at := took * time.Duration(i+1) / (points + 1)
-		t.Run(fmt.Sprintf("%02d", i), func(t *testing.T) {
+	all := want.made()
+	for i := range early + making {
+		made, pause := 0, took/2*time.Duration(i)/early
+		if j := i - early; j >= 0 {
+			made, pause = 1+j*(all-1)/(making-1), time.Duration(j%4)*20*time.Millisecond
+		}
+		t.Run(fmt.Sprintf("%02d with %d of %d", i, made, all), func(t *testing.T) {
 			w := newWorld(t, bin, "testdata/repo")
-			if w.kill(at, "apply", "dev", "--offline", "--yes") {
-				hit++
+			for !w.kill(made, pause) {
+				// It had ended already.
+				w, made, pause = newWorld(t, bin, "testdata/repo"), max(made-1, 0), pause/2
 			}
 			w.recovered(want)
 		})
 	}
-	if hit < points/2 {
-		t.Errorf("only %d of %d kills came before the end", hit, points)
-	}
 }
 
-// kill starts the program and kills it after a while. It reports whether it was
-// still at work.
-func (w *world) kill(after time.Duration, args ...string) bool {
+// made counts what is there: objects of the cloud and units of the cluster.
+func (w *world) made() int {
+	n := 0
+	for _, dir := range []string{"cloud", "cluster"} {
+		_ = filepath.WalkDir(w.offline(dir), func(p string, _ os.DirEntry, err error) error {
+			if err == nil && filepath.Ext(p) == ".json" {
+				n++
+			}
+			return nil // a folder may go while it is looked at
+		})
+	}
+	return n
+}
+
+// started is an apply under way.
+type started struct {
+	cmd   *exec.Cmd
+	out   bytes.Buffer
+	ended chan struct{}
+}
+
+// start applies and returns when so many things are there, or when that has ended.
+func (w *world) start(made int) *started {
 	w.t.Helper()
-	cmd := w.command(args...)
-	if err := cmd.Start(); err != nil {
+	s := &started{cmd: w.command("apply", "dev", "--offline", "--yes"), ended: make(chan struct{})}
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if err := s.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	time.Sleep(after)
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	return !cmd.ProcessState.Exited()
+	go func() {
+		_ = s.cmd.Wait() // how it ended is in its ProcessState
+		close(s.ended)
+	}()
+	for w.made() < made {
+		select {
+		case <-s.ended:
+			return s
+		case <-time.After(3 * time.Millisecond):
+		}
+	}
+	return s
+}
+
+// kill applies and kills the program when so many things are there, after a pause. It
+// reports whether it was still at work.
+func (w *world) kill(made int, pause time.Duration) bool {
+	w.t.Helper()
+	s := w.start(made)
+	time.Sleep(pause)
+	_ = s.cmd.Process.Kill()
+	<-s.ended
+	return !s.cmd.ProcessState.Exited()
 }
 
 // recovered applies again and compares with what an uninterrupted apply did.
@@ -77,26 +123,47 @@ func (w *world) recovered(want *world) {
 // creating is in the cloud and in no state.
 func TestKillTofu(t *testing.T) {
 	bin := tools(t)
-	took, want := uninterrupted(t, bin)
-	for i := range 6 {
-		t.Run(fmt.Sprintf("%02d", i), func(t *testing.T) {
+	_, want := uninterrupted(t, bin)
+	all := want.made()
+	const times = 10
+	for i := range times {
+		made := i * (all - 1) / times
+		t.Run(fmt.Sprintf("%02d with %d of %d", i, made, all), func(t *testing.T) {
 			w := newWorld(t, bin, "testdata/repo")
-			cmd := w.command("apply", "dev", "--offline", "--yes")
-			var out bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &out
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
+			out, killed := w.killTofu(made)
+			for !killed {
+				w, made = newWorld(t, bin, "testdata/repo"), max(made-1, 0)
+				out, killed = w.killTofu(made)
 			}
-			time.Sleep(took * time.Duration(i+1) / 7)
-			killChildren(cmd.Process.Pid, "tofu")
-			_ = cmd.Wait()
+			if !strings.Contains(out, "killed") || !strings.Contains(out, "Next:") {
+				t.Errorf("does not say what happened:\n%s", out)
+			}
 			w.recovered(want)
 		})
 	}
 }
 
-// killChildren kills the children of a process whose program has a name.
-func killChildren(parent int, name string) {
+// killTofu applies and kills the OpenTofu processes that are at work when so many
+// things are there. It reports whether there were any.
+func (w *world) killTofu(made int) (out string, killed bool) {
+	w.t.Helper()
+	s := w.start(made)
+	for n := 0; n == 0; {
+		select {
+		case <-s.ended:
+			return s.out.String(), false
+		case <-time.After(2 * time.Millisecond):
+			n = killChildren(s.cmd.Process.Pid, "tofu")
+		}
+	}
+	<-s.ended
+	return s.out.String(), !s.cmd.ProcessState.Success()
+}
+
+// killChildren kills the children of a process whose program has a name, and returns
+// how many there were.
+func killChildren(parent int, name string) int {
+	n := 0
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, s := range stats {
 		b, err := os.ReadFile(s)
@@ -105,10 +172,11 @@ func killChildren(parent int, name string) {
 		}
 		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(s)))
-		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) && bytes.Contains(b, []byte("("+name+")")) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(parent) && bytes.Contains(b, []byte("("+name+")")) && syscall.Kill(pid, syscall.SIGKILL) == nil {
+			n++
 		}
 	}
+	return n
 }
 
 // TestLostAnswers has the provider die right after it created something, so that

@@ -193,18 +193,46 @@ func TestPause(t *testing.T) {
 	w.must(0, "plan", "dev", "--offline")
 }
 
-// TestIsolation has the provider report another account than the environment's.
+// TestIsolation has the provider report another account than the environment's: every
+// plan fails, that of each single unit too, and so does a plan that was sealed with the
+// right one.
 func TestIsolation(t *testing.T) {
 	w := newWorld(t, tools(t), "testdata/repo")
-	for _, command := range [][]string{{"plan", "dev"}, {"apply", "dev", "--yes"}} {
-		out := w.must(1, append(command, "--offline", "--stand-in=--account=999999999999")...)
-		for _, want := range []string{"999999999999", "111122223333", "spec.account.id"} {
-			if !strings.Contains(out, want) {
-				t.Errorf("strata %v does not say %q:\n%s", command, want, out)
-			}
+	account := filepath.Join(filepath.Dir(w.dir), "account")
+	become := func(id string) {
+		t.Helper()
+		if err := os.WriteFile(account, []byte(id+"\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(w.cloud())+len(w.cluster()) > 0 {
-		t.Error("something was changed")
+	refused := func(args ...string) {
+		t.Helper()
+		out := w.must(1, append(args, "--stand-in=--account=@"+account)...)
+		for _, want := range []string{"999999999999", "111122223333", "spec.account.id"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("strata %v does not say %q:\n%s", args, want, out)
+			}
+		}
+		if len(w.cloud()) > 0 {
+			t.Fatalf("strata %v changed something", args)
+		}
 	}
+	become("111122223333")
+	file := filepath.Join(w.dir, "dev.plan")
+	sealed := w.plan(2, "dev", "--file", file, "--stand-in=--account=@"+account)
+	become("999999999999")
+	refused("plan", "dev", "--offline")
+	refused("apply", "dev", "--offline", "--yes")
+	refused("bootstrap", "dev", "--offline", "--yes")
+	for _, u := range sealed.Plan.Units {
+		if u.Kind == "tofu" && u.Status != "existing" {
+			refused("plan", "dev", "--offline", "--unit", strings.TrimPrefix(u.Address, "dev/"))
+		}
+	}
+	if len(w.cluster()) > 0 {
+		t.Error("something was changed in the cluster")
+	}
+	refused("apply", file)
+	become("111122223333")
+	w.must(0, "apply", file, "--stand-in=--account=@"+account)
 }

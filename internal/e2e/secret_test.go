@@ -1,16 +1,20 @@
 package e2e
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stratahq/strata/internal/plan"
 	"github.com/stratahq/strata/internal/provider/mirror"
 	"github.com/stratahq/strata/internal/provider/strata"
 )
@@ -43,12 +47,19 @@ resource "aws_iam_role" "this" {
 output "name" {`)
 	w.except("iam-user")
 	file := filepath.Join(w.dir, "dev.plan")
+	w.env = append(w.env, "STRATA_STATE_PASSPHRASE="+planted, "TF_TOKEN_registry_example="+planted)
 
 	watch := arguments(w.strata, filepath.Dir(w.strata))
 	var printed strings.Builder
 	run := func(code int, args ...string) { printed.WriteString(w.must(code, args...)) }
 	run(2, "plan", "dev", "--offline", "--full", "--file", file)
 	run(0, "show", file, "-o", "json")
+	// What a provider says when it fails may quote anything. It is shown, not kept.
+	const quoted = "quoted-password-3a9d7e51"
+	if out := w.must(1, "apply", "dev", "--offline", "--yes", "--stand-in=--fault=type=aws_vpc,op=create,nth=1,do=error:"+quoted+" is no password"); !strings.Contains(out, quoted) {
+		t.Errorf("the provider's words are not shown:\n%s", out)
+	}
+	run(2, "plan", "dev", "--offline", "--full", "--file", file)
 	run(0, "apply", file)
 	run(0, "plan", "dev", "--offline", "--refresh")
 	run(0, "output", "dev", "--offline")
@@ -84,6 +95,7 @@ output "name" {`)
 		}
 		w.search(what, secret)
 	}
+	w.search("what a provider quoted", quoted)
 }
 
 // except takes an exception from a rule of policy.
@@ -108,7 +120,7 @@ func (w *world) search(what, secret string) {
 			return err
 		}
 		b, err := os.ReadFile(p)
-		if bytes.Contains(b, []byte(secret)) {
+		if bytes.Contains(b, []byte(secret)) || packed(b, secret) {
 			w.t.Errorf("%s is in %s", what, p)
 		}
 		return err
@@ -116,6 +128,29 @@ func (w *world) search(what, secret string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// packed looks for a secret in what a plan's file packs, except OpenTofu's saved plans,
+// which hold the state.
+func packed(b []byte, secret string) bool {
+	z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		return false // no such file
+	}
+	for _, e := range z.File {
+		if path.Base(e.Name) == plan.SavedPlan {
+			continue
+		}
+		r, err := e.Open()
+		if err != nil {
+			return true // it cannot be told
+		}
+		content, err := io.ReadAll(r)
+		if err = errors.Join(err, r.Close()); err != nil || bytes.Contains(content, []byte(secret)) {
+			return true
+		}
+	}
+	return false
 }
 
 // arguments watches the arguments of this test's processes, those whose program is one

@@ -37,6 +37,8 @@ type FormatError struct {
 	Format int
 	// Version is the version of Strata that made the plan.
 	Version string
+	// Environment is what the plan is of, if it says so.
+	Environment string
 }
 
 // Error says who made the plan and what to do.
@@ -45,14 +47,18 @@ func (e *FormatError) Error() string {
 	if made == "" {
 		made = "an unknown version"
 	}
+	again := "plan again"
+	if e.Environment != "" {
+		again += " (strata plan " + e.Environment + ")"
+	}
 	if e.Format == Format {
-		return fmt.Sprintf("the plan was made by Strata %q, which writes things that this Strata does not know: plan again", made)
+		return fmt.Sprintf("the plan was made by Strata %q, which writes things that this Strata does not know: %s", made, again)
 	}
 	age := "an older"
 	if e.Format > Format {
 		age = "a newer"
 	}
-	return fmt.Sprintf("the plan was made by %s Strata, %q, in form %d; this one reads form %d: plan again", age, made, e.Format, Format)
+	return fmt.Sprintf("the plan was made by %s Strata, %q, in form %d; this one reads form %d: %s", age, made, e.Format, Format, again)
 }
 
 // short is enough of a digest to tell two apart by eye.

@@ -97,8 +97,9 @@ func decodeManifest(data []byte) (*manifest, error) {
 	// What version it is comes first: of another one, nothing else can be judged.
 	var head struct {
 		Plan struct {
-			Format  int    `json:"format"`
-			Version string `json:"version"`
+			Format      int    `json:"format"`
+			Version     string `json:"version"`
+			Environment string `json:"environment"`
 		} `json:"plan"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
@@ -107,17 +108,27 @@ func decodeManifest(data []byte) (*manifest, error) {
 	if head.Plan.Format == 0 {
 		return nil, damaged("plan.json says no format")
 	}
+	other := &FormatError{Format: head.Plan.Format, Version: head.Plan.Version}
+	if isEnvironment(head.Plan.Environment) {
+		other.Environment = head.Plan.Environment
+	}
 	if head.Plan.Format != Format {
-		return nil, &FormatError{head.Plan.Format, head.Plan.Version}
+		return nil, other
 	}
 	var m manifest
 	if err := decode(data, &m); err != nil {
 		if strings.Contains(err.Error(), "unknown field") {
-			return nil, &FormatError{head.Plan.Format, head.Plan.Version}
+			return nil, other
 		}
 		return nil, damaged("plan.json: %v", err)
 	}
 	return &m, m.validate()
+}
+
+// isEnvironment reports whether an environment can have a name.
+func isEnvironment(name string) bool {
+	_, err := addr.ParseUnit(name + "/x")
+	return err == nil && !strings.Contains(name, "/")
 }
 
 var (
@@ -129,7 +140,7 @@ var (
 // message that is signed, so it may hold no line break.
 func (m *manifest) validate() error {
 	p := m.Plan
-	if _, err := addr.ParseUnit(p.Environment + "/x"); err != nil || strings.Contains(p.Environment, "/") {
+	if !isEnvironment(p.Environment) {
 		return damaged("%q is no name of an environment", p.Environment)
 	}
 	if !slices.Contains([]Operation{Apply, Destroy, Drift}, p.Operation) {

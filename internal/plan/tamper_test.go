@@ -132,9 +132,9 @@ func TestOtherFormats(t *testing.T) {
 	t.Parallel()
 	good := write(t, nil)
 	for _, c := range []struct{ from, to, want string }{
-		{`"format":1`, `"format":2`, `the plan was made by a newer Strata, "v0.3.0", in form 2; this one reads form 1: plan again`},
+		{`"format":1`, `"format":2`, `the plan was made by a newer Strata, "v0.3.0", in form 2; this one reads form 1: plan again (strata plan prod)`},
 		{`"format":1`, `"format":-1`, "an older Strata"},
-		{`"operation":`, `"future":1,"operation":`, `"v0.3.0", which writes things that this Strata does not know: plan again`},
+		{`"operation":`, `"future":1,"operation":`, `"v0.3.0", which writes things that this Strata does not know: plan again (strata plan prod)`},
 	} {
 		_, err := plan.Open(sealed(t, good, func(b []byte) []byte { return bytes.Replace(b, []byte(c.from), []byte(c.to), 1) }))
 		var f *plan.FormatError

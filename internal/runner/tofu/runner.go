@@ -157,6 +157,10 @@ func (r *Runner) fail(t engine.Task, stage string, res result, ps []engine.Probl
 		if p.Summary == "Output refers to sensitive values" {
 			f.Next = "Outputs are kept on record, so a secret's output is the place where it is: let the module put the value into the environment's secret store and give the path."
 		}
+		if p.Summary == "Inconsistent dependency lock file" {
+			f.Cause = engine.CauseConfig
+			f.Next = "The providers here are not those that the plan was made with: plan again."
+		}
 		if r.cfg.StandIns && strings.Contains(p.Detail, "does not support") {
 			f.Next = "Stand-ins know only the types in their schema. To add one: `strata schema pull hashicorp/PROVIDER TYPE --modules modules --file schemas/CLOUD.json`."
 		}
