@@ -7,7 +7,7 @@ var Repository = Rules{
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
 		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images"},
-		{"internal/diag", "internal/output", "internal/cluster"},
+		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
 		{"internal/compile/kube", "internal/compile/stack"},
@@ -35,7 +35,7 @@ var Repository = Rules{
 		"internal/yamlout":  {},
 	},
 	Concurrent: []string{
-		"internal/par", "internal/engine", "internal/store/storetest", "internal/runner/...", "internal/provider/...", "internal/node",
+		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/clustertest", "internal/runner/...", "internal/provider/...", "internal/node",
 		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},

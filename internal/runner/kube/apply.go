@@ -107,7 +107,9 @@ func (a *applying) apply(ctx context.Context, s saved) error {
 	if len(left) == 0 {
 		return nil
 	}
-	if err := a.remove(ctx, left); err != nil {
+	limit, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	if err := a.remove(limit, left); err != nil {
 		return err
 	}
 	return putInventory(ctx, a.c, a.t.Unit.Addr, now)
