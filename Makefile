@@ -14,7 +14,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 # start them, and in those that hand their work to internal/par. internal/e2e starts
 # programs, not goroutines that share anything.
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=e2e '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
-GODIRS   := $(wildcard cmd internal policies schemas modules engines)
+GODIRS   := $(wildcard cmd internal policies schemas modules engines examples)
 
 .PHONY: help build engines deps up test unit race lint fmt bench cover fuzz clean
 
@@ -50,6 +50,7 @@ test: engines deps lint unit race ## lint and all tests, as CI does it
 unit: ## all tests, without lint and the race detector
 	@echo '==> go test ./...'
 	$(GO) test -timeout 40m ./...
+	cd examples/acme && $(GO) vet ./... && $(GO) test ./...
 
 race: ## tests of concurrent packages under the race detector
 	@if [ -z '$(RACE)' ]; then echo '==> no package starts goroutines'; \
