@@ -24,9 +24,9 @@ help: ## this list
 build: ## bin/strata, with the version from git, and the small programs of ours that images contain
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause ./cmd/strata-entry
 
-engines: bin/tofu bin/strata-kube ## bin/tofu and bin/strata-kube, from the sources pinned in engines/ (minutes, the first time)
+engines: bin/tofu bin/strata-kube bin/strata-objectstore bin/strata-kafka ## OpenTofu, Kubernetes and servers of local environments, from the sources pinned in engines/ (minutes, the first time)
 
 bin/tofu: engines/opentofu/go.mod engines/opentofu/go.sum
 	@engines/build.sh opentofu github.com/opentofu/opentofu/cmd/tofu bin/tofu '-X github.com/opentofu/opentofu/version.dev=no'
@@ -36,6 +36,9 @@ KUBE := $(shell awk '$$1 == "k8s.io/kubernetes" { print $$2 }' engines/kubernete
 KUBEVERSION := k8s.io/component-base/version
 bin/strata-kube: engines/kubernetes/go.mod engines/kubernetes/go.sum $(wildcard engines/kubernetes/*.go)
 	@engines/build.sh kubernetes . bin/strata-kube '-X $(KUBEVERSION).gitVersion=$(KUBE) -X $(KUBEVERSION).gitMajor=1 -X $(KUBEVERSION).gitMinor=$(word 2,$(subst ., ,$(KUBE))) -X $(KUBEVERSION).gitTreeState=clean'
+
+bin/strata-objectstore bin/strata-kafka: bin/strata-%: engines/%/go.mod engines/%/go.sum engines/%/main.go
+	@CGO_ENABLED=0 engines/build.sh $* . $@
 
 deps: ## what tests and nodes need besides Go, from Debian, where root may install it
 	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables \

@@ -86,7 +86,8 @@ func (b *Builder) apt(ctx context.Context, workDir, lists, program string, args 
 	}
 	defer unlock()
 	settings := []string{
-		"-o", "Dir::Cache=" + filepath.Join(own, "cache"), "-o", "Dir::State::lists=" + lists, "-o", "Dir::State::status=/dev/null",
+		"-o", "Dir::Cache=" + filepath.Join(own, "cache"), "-o", "Dir::Cache::pkgcache=pkgcache.bin", "-o", "Dir::Cache::srcpkgcache=",
+		"-o", "Dir::State::lists=" + lists, "-o", "Dir::State::status=/dev/null",
 		"-o", "APT::Sandbox::User=root", "-o", "APT::Get::AllowUnauthenticated=false", "-o", "Acquire::Retries=2",
 	}
 	cmd := exec.CommandContext(ctx, program, append(settings, args...)...)

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stratahq/strata/images"
@@ -116,18 +118,18 @@ func (b *Builder) build(ctx context.Context, r *Recipe, mk maker) (*Image, error
 
 // inputs are what a layer is made of.
 type inputs struct {
-	recipe  *Recipe
-	list    []Package
-	program binary
-	files   [][]byte // content of spec.files, in order
-	key     string
+	recipe   *Recipe
+	list     []Package
+	programs map[string]binary // by their paths in the image
+	files    [][]byte          // content of spec.files, in order
+	key      string
 }
 
 // layer makes the layer of one recipe, or finds it in the cache; nil where there is
 // nothing in it. have names the packages of the layers below.
 func (b *Builder) layer(ctx context.Context, r *Recipe, have map[string]bool, mk maker) (*Layer, error) {
 	s := &r.Spec
-	if len(s.Packages)+len(s.Files)+len(s.Dirs)+len(s.Links) == 0 && s.To == "" {
+	if len(s.Packages)+len(s.Files)+len(s.Dirs)+len(s.Links)+len(s.Engines) == 0 && s.Go == "" {
 		return nil, nil
 	}
 	in := inputs{recipe: r}
@@ -135,7 +137,7 @@ func (b *Builder) layer(ctx context.Context, r *Recipe, have map[string]bool, mk
 	if in.files, err = contents(r); err != nil {
 		return nil, err
 	}
-	if in.program, err = b.program(ctx, r, mk != nil); err != nil {
+	if in.programs, err = b.programs(ctx, r, mk != nil); err != nil {
 		return nil, err
 	}
 	// What the lists of packages name may be gone from the archive: then newer lists say
@@ -183,10 +185,13 @@ func (in *inputs) digest() (string, error) {
 	s.Entrypoint, s.Env, s.WorkDir, s.Shell, s.From, s.Go = nil, nil, "", "", "", ""
 	h := sha256.New()
 	enc := json.NewEncoder(h)
-	for _, v := range []any{version, in.recipe.Metadata.Name, s, in.list, in.program.sum, in.files} {
+	for _, v := range []any{version, in.recipe.Metadata.Name, s, in.list, in.files} {
 		if err := enc.Encode(v); err != nil {
 			return "", err
 		}
+	}
+	for _, to := range slices.Sorted(maps.Keys(in.programs)) {
+		fmt.Fprintln(h, to, in.programs[to].sum)
 	}
 	return in.recipe.Metadata.Name + "/" + hex.EncodeToString(h.Sum(nil)), nil
 }
@@ -203,7 +208,7 @@ func (b *Builder) makeLayer(ctx context.Context, in inputs) (*Layer, error) {
 	}
 	t := newTree()
 	for i, p := range in.list {
-		if err := unpack(t, p, files[i], s); err != nil {
+		if err := unpack(ctx, t, p, files[i], s); err != nil {
 			return nil, err
 		}
 		// Scanners find packages here where there is no package manager's database.
@@ -225,12 +230,14 @@ func (b *Builder) makeLayer(ctx context.Context, in inputs) (*Layer, error) {
 	for i, f := range s.Files {
 		t.file(f.Path, in.files[i], f.mode())
 	}
-	if in.program.file != "" {
-		data, err := os.ReadFile(in.program.file)
+	var modules []Module
+	for _, to := range slices.Sorted(maps.Keys(in.programs)) {
+		data, err := os.ReadFile(in.programs[to].file)
 		if err != nil {
 			return nil, err
 		}
-		t.file(s.To, data, 0o755)
+		t.file(to, data, 0o755)
+		modules = append(modules, in.programs[to].modules...)
 	}
 	data, diff, err := t.layer()
 	if err != nil {
@@ -242,7 +249,7 @@ func (b *Builder) makeLayer(ctx context.Context, in inputs) (*Layer, error) {
 	}
 	l := &Layer{
 		Recipe: in.recipe.Metadata.Name, Digest: d, DiffID: diff, Size: int64(len(data)),
-		Packages: in.list, Modules: in.program.modules, Shells: t.shells(), Key: in.key,
+		Packages: in.list, Modules: unique(modules), Shells: t.shells(), Key: in.key,
 	}
 	return l, b.writeLayer(l, data)
 }

@@ -12,13 +12,13 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"pault.ag/go/debian/control"
-	"pault.ag/go/debian/deb"
 	"pault.ag/go/debian/dependency"
 )
 
@@ -70,6 +70,10 @@ func (b *Builder) resolve(ctx context.Context, r *Recipe, have map[string]bool, 
 		return nil, fmt.Errorf("what its packages are was not asked yet: %w", fs.ErrNotExist)
 	}
 	b.note("%s: asking apt for packages", r.Metadata.Name)
+	// Parsed once, the lists answer many times as fast.
+	if _, err := b.apt(ctx, "", b.lists(), "apt-cache", "gencaches", "-q"); err != nil {
+		return nil, err
+	}
 	q := &query{builder: b, known: map[string]*Package{}, without: r.Spec.Without, have: have}
 	list, err := q.closure(ctx, r.Spec.Packages)
 	if err != nil {
@@ -270,48 +274,63 @@ func (b *Builder) fetch(ctx context.Context, image string, list []Package) ([]st
 
 // unwanted are parts of packages that nothing reads at run time.
 var unwanted = []string{
-	"/usr/share/doc/", "/usr/share/man/", "/usr/share/info/", "/usr/share/lintian/", "/usr/share/bug/", "/usr/share/locale/", "/usr/share/doc-base/",
-	"/etc/init.d/", "/etc/cron.d/", "/etc/cron.daily/", "/etc/logrotate.d/", "/etc/default/", "/usr/lib/systemd/", "/usr/share/bash-completion/",
-	"/usr/share/apport/", "/etc/pam.d/", "/usr/share/pixmaps/", "/usr/share/applications/", "/usr/include/", "/var/cache/", "/var/log/", "/usr/share/menu/",
+	"/usr/share/doc", "/usr/share/man", "/usr/share/info", "/usr/share/lintian", "/usr/share/bug", "/usr/share/locale", "/usr/share/doc-base",
+	"/etc/init.d", "/etc/cron.d", "/etc/cron.daily", "/etc/logrotate.d", "/etc/default", "/usr/lib/systemd", "/usr/share/bash-completion",
+	"/usr/share/apport", "/etc/pam.d", "/usr/share/pixmaps", "/usr/share/applications", "/usr/include", "/var/cache", "/var/log", "/usr/share/menu",
 }
 
-// unpack adds the files of a package to a tree.
-func unpack(t *tree, p Package, file string, s *Spec) error {
-	d, closer, err := deb.LoadFile(file)
+// unpack adds the files of a package to a tree. dpkg, which is where apt is, is several
+// times as fast at it as what there is in Go.
+func unpack(ctx context.Context, t *tree, p Package, file string, s *Spec) error {
+	cmd := exec.CommandContext(ctx, "dpkg-deb", "--fsys-tarfile", file)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
 	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("package %s: %w", p.Name, err)
 	}
-	defer closer() //nolint:errcheck // a file that was only read
+	err = t.add(tar.NewReader(out), s)
+	if err == nil {
+		_, err = io.Copy(io.Discard, out) // the padding behind the archive's end
+	}
+	if err = errors.Join(err, cmd.Wait()); err != nil {
+		return fmt.Errorf("package %s: %w: %s", p.Name, err, strings.TrimSpace(stderr.String()))
+	}
+	return nil
+}
+
+// add adds the files of an archive that the recipe wants.
+func (t *tree) add(archive *tar.Reader, s *Spec) error {
 	for {
-		h, err := d.Data.Next()
+		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("package %s: %w", p.Name, err)
+			return err
 		}
 		name := merged("/" + strings.Trim(strings.TrimPrefix(h.Name, "."), "/"))
-		if name == "/" {
+		if name == "/" || !s.wants(name) {
 			continue
 		}
-		if !s.wants(name) {
-			continue
-		}
-		mode := h.FileInfo().Mode().Perm()
+		mode := uint32(h.FileInfo().Mode().Perm())
 		switch h.Typeflag {
 		case tar.TypeDir:
-			t.dir(name, uint32(mode), h.Uid, h.Gid)
+			t.dir(name, mode, h.Uid, h.Gid)
 		case tar.TypeReg:
-			b, err := io.ReadAll(d.Data)
+			b, err := io.ReadAll(archive)
 			if err != nil {
-				return fmt.Errorf("package %s: %s: %w", p.Name, name, err)
+				return fmt.Errorf("%s: %w", name, err)
 			}
-			t.file(name, b, uint32(mode))
+			t.file(name, b, mode)
 		case tar.TypeSymlink:
 			t.link(name, h.Linkname)
 		case tar.TypeLink:
 			if err := t.hard(name, merged("/"+strings.Trim(strings.TrimPrefix(h.Linkname, "."), "/"))); err != nil {
-				return fmt.Errorf("package %s: %w", p.Name, err)
+				return err
 			}
 		}
 	}
@@ -319,14 +338,18 @@ func unpack(t *tree, p Package, file string, s *Spec) error {
 
 // wants says whether a package's file comes into the image.
 func (s *Spec) wants(name string) bool {
-	for part := name; part != "/"; part = path.Dir(part) {
-		if slices.ContainsFunc(s.Drop, func(d string) bool { ok, _ := path.Match(d, part); return ok }) {
-			return false
+	licence := strings.HasPrefix(name, "/usr/share/doc/") && strings.HasSuffix(name, "/copyright")
+	return licence || within(s.Keep, name) || !within(s.Drop, name) && !within(unwanted, name)
+}
+
+// within says whether one of the patterns is of the file or of a folder that it is in.
+func within(patterns []string, name string) bool {
+	for ; name != "/"; name = path.Dir(name) {
+		if slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok }) {
+			return true
 		}
 	}
-	under := func(folder string) bool { return strings.HasPrefix(name+"/", strings.TrimSuffix(folder, "/")+"/") }
-	licence := strings.HasPrefix(name, "/usr/share/doc/") && strings.HasSuffix(name, "/copyright")
-	return licence || !slices.ContainsFunc(unwanted, under) || slices.ContainsFunc(s.Keep, under)
+	return false
 }
 
 // merged puts what older packages have in /bin, /sbin and /lib where it is on systems

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
@@ -26,6 +27,14 @@ type Module struct {
 	Sum     string `json:"sum,omitempty"`
 }
 
+// unique sorts modules and drops those that are there twice: several programs share them.
+func unique(list []Module) []Module {
+	slices.SortFunc(list, func(a, b Module) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Version, b.Version), strings.Compare(a.Sum, b.Sum))
+	})
+	return slices.Compact(list)
+}
+
 // binary is a program of an image.
 type binary struct {
 	file    string
@@ -33,20 +42,24 @@ type binary struct {
 	modules []Module
 }
 
-// program builds or finds the program of a recipe; the zero value where it has none.
-// Without mayBuild it is only found, or the error wraps fs.ErrNotExist.
-func (b *Builder) program(ctx context.Context, r *Recipe, mayBuild bool) (binary, error) {
-	switch {
-	case r.Spec.Engine != "":
-		file := filepath.Join(b.Engines, r.Spec.Engine)
+// programs builds or finds the programs of a recipe, by where in the image they are put.
+// Without mayBuild they are only found, or the error wraps fs.ErrNotExist.
+func (b *Builder) programs(ctx context.Context, r *Recipe, mayBuild bool) (map[string]binary, error) {
+	out := map[string]binary{}
+	var err error
+	for name, to := range r.Spec.Engines {
+		file := filepath.Join(b.Engines, name)
 		if _, err := os.Stat(file); err != nil {
-			return binary{}, fmt.Errorf("the program %s is not in %s, beside strata: `make build engines` builds it: %w", r.Spec.Engine, b.Engines, fs.ErrNotExist)
+			return nil, fmt.Errorf("the program %s is not in %s, beside strata: `make build engines` builds it: %w", name, b.Engines, fs.ErrNotExist)
 		}
-		return b.inspect(file)
-	case r.Spec.Go != "":
-		return b.compile(ctx, r, mayBuild)
+		if out[to], err = b.inspect(file); err != nil {
+			return nil, err
+		}
 	}
-	return binary{}, nil
+	if r.Spec.Go != "" {
+		out[r.Spec.To], err = b.compile(ctx, r, mayBuild)
+	}
+	return out, err
 }
 
 // inspect says what is in a program. A file that has not changed is not read again.

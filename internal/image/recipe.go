@@ -36,12 +36,12 @@ type Spec struct {
 	From       string            `json:"from,omitempty" doc:"Recipe of the image that this one is built upon; none: it starts empty." rule:"pattern=dns-label"`
 	Packages   []string          `json:"packages,omitempty" doc:"Debian packages. What they depend on comes along."`
 	Without    map[string]string `json:"without,omitempty" doc:"Packages that others depend on and nothing needs at run time, each with the reason."`
-	Keep       []string          `json:"keep,omitempty" doc:"Folders of packages that are otherwise left out, such as /usr/share/locale/."`
+	Keep       []string          `json:"keep,omitempty" doc:"Files and folders of packages that come in although drop or a rule for all images leaves them out, as patterns."`
 	Drop       []string          `json:"drop,omitempty" doc:"Files and folders of packages to leave out, as patterns: * is any text without '/'."`
 	Shell      string            `json:"shell,omitempty" doc:"Why there is a shell in the image. An image with a shell and without a reason is refused."`
 	Go         string            `json:"go,omitempty" doc:"Folder of a Go main package to build, relative to the recipe."`
-	Engine     string            `json:"engine,omitempty" doc:"Program that comes with Strata and lies beside it." rule:"pattern=dns-label"`
-	To         string            `json:"to,omitempty" doc:"Where in the image the program is put."`
+	To         string            `json:"to,omitempty" doc:"Where in the image that program is put."`
+	Engines    map[string]string `json:"engines,omitempty" doc:"Programs that come with Strata and lie beside it: where in the image each is put." rule:"keypattern=dns-label"`
 	Files      []File            `json:"files,omitempty" doc:"Files to write."`
 	Dirs       []string          `json:"dirs,omitempty" doc:"Folders that belong to the image's user."`
 	Links      map[string]string `json:"links,omitempty" doc:"Symbolic links: where they lead, by name."`
@@ -124,21 +124,25 @@ func (r *Recipe) validate(file string, l *diag.List) {
 			fail(spec.With("without", p), "Give the reason, or remove the line.", "%s is left out without a reason", p)
 		}
 	}
-	for i, p := range s.Drop {
-		if _, err := path.Match(p, "/"); err != nil || !strings.HasPrefix(p, "/") {
-			fail(spec.With("drop", i), "", "%q is no pattern of an absolute path", p)
+	for field, list := range map[string][]string{"drop": s.Drop, "keep": s.Keep} {
+		for i, p := range list {
+			if _, err := path.Match(p, "/"); err != nil || !strings.HasPrefix(p, "/") {
+				fail(spec.With(field, i), "", "%q is no pattern of an absolute path", p)
+			}
 		}
 	}
-	program := s.Go != "" || s.Engine != ""
 	switch {
-	case s.Go != "" && s.Engine != "":
-		fail(spec.With("engine"), "Remove one of them.", "an image has one program: spec.go and spec.engine exclude each other")
-	case program && !absolute(s.To):
-		fail(spec, "Add `to: /usr/bin/<name>`.", "spec.to must say where the program is put, an absolute path")
-	case !program && s.To != "":
-		fail(spec.With("to"), "Name one in spec.go or spec.engine, or remove spec.to.", "there is no program to put to %s", s.To)
+	case s.Go != "" && s.To == "":
+		fail(spec.With("go"), "Add `to: /usr/bin/<name>`.", "spec.to must say where the program is put")
+	case s.Go == "" && s.To != "":
+		fail(spec.With("to"), "Name one in spec.go, or remove spec.to.", "there is no program to put to %s", s.To)
 	case s.Go != "" && (r.Dir == "" || filepath.IsAbs(s.Go)):
 		fail(spec.With("go"), "", "spec.go is a folder relative to the recipe's own, and built-in recipes have none")
+	case s.Go != "":
+		absolutes(spec.With("to"), s.To)
+	}
+	for name, to := range s.Engines {
+		absolutes(spec.With("engines", name), to)
 	}
 	for i, f := range s.Files {
 		at := spec.With("files", i)
