@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -103,8 +104,13 @@ func (c Config) hostLink() string { return fmt.Sprintf("strata%d", c.Link) }
 
 func (c Config) table() string { return fmt.Sprintf("strata_node_%d", c.Link) }
 
-// cgroup is the parent of all cgroups of the node's pods.
-func (c Config) cgroup() string { return "/strata-" + c.Name }
+// cgroup is the parent of all cgroups of the node's pods. A node of the same name in
+// another folder has another: its kubelet ends what it does not know in there.
+func (c Config) cgroup() string {
+	h := fnv.New32a()
+	h.Write([]byte(c.Dir))
+	return fmt.Sprintf("/strata-%s-%08x", c.Name, h.Sum32())
+}
 
 // Load reads the configuration of the node in a folder; the error wraps
 // fs.ErrNotExist where there is no node.

@@ -109,6 +109,8 @@ func (c Config) network(ctx context.Context) error {
 	}
 	for key, value := range map[string]string{
 		"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/ip_unprivileged_port_start": "0",
+		// Who may not connect is told every time, not once a second.
+		"ipv4/icmp_ratelimit": "0",
 		// Network policies are about IPv4, so there is nothing else.
 		"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1",
 	} {

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -38,7 +40,6 @@ type supervisor struct {
 	waiting map[int]chan unix.WaitStatus
 	running map[string]int
 	late    map[string]bool
-	group   sync.WaitGroup
 }
 
 func newSupervisor(logs string, log *slog.Logger) *supervisor {
@@ -98,11 +99,7 @@ func (s *supervisor) start(c component, out *os.File) (<-chan unix.WaitStatus, e
 func (s *supervisor) run(ctx context.Context, list []component) {
 	for _, c := range list {
 		s.late[c.name] = c.late
-		s.group.Add(1)
-		go func() {
-			defer s.group.Done()
-			s.keep(ctx, c)
-		}()
+		go s.keep(ctx, c)
 	}
 }
 
@@ -161,22 +158,24 @@ func (s *supervisor) once(c component) (unix.WaitStatus, error) {
 	return status, nil
 }
 
-// stop ends what makes new processes first, then everything but the late components,
-// then those. What has not ended by then ends with process 1.
+// stop ends what makes new processes first, then the pods, and last the components.
+// Those that keep nothing need no notice; the late ones, which have files of their own,
+// may close them. What has not ended by then ends with process 1.
 func (s *supervisor) stop(patience time.Duration) {
 	deadline := time.Now().Add(patience)
 	first := map[string]bool{"kubelet": true, "kube-controller-manager": true, "kube-scheduler": true}
 	s.signal(func(name string) bool { return first[name] }, unix.SIGKILL)
-	// Everything else that runs in here and is no component of ours is a pod's, or a
-	// shim; shims end with their containers.
 	s.pods(unix.SIGTERM)
 	for time.Now().Before(deadline.Add(-2*time.Second)) && s.pods(0) > 0 {
 		time.Sleep(50 * time.Millisecond)
 	}
-	s.signal(func(name string) bool { return !s.late[name] }, unix.SIGTERM)
+	s.signal(func(name string) bool { return !s.late[name] }, unix.SIGKILL)
 	s.signal(func(name string) bool { return s.late[name] }, unix.SIGTERM)
-	for time.Now().Before(deadline) && s.alive() > 0 {
+	for time.Now().Before(deadline) && len(s.alive()) > 0 {
 		time.Sleep(20 * time.Millisecond)
+	}
+	if names := s.alive(); len(names) > 0 {
+		s.log.Error("components did not end in time", "components", names)
 	}
 }
 
@@ -190,10 +189,10 @@ func (s *supervisor) signal(which func(string) bool, sig unix.Signal) {
 	}
 }
 
-func (s *supervisor) alive() int {
+func (s *supervisor) alive() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.running)
+	return slices.Sorted(maps.Keys(s.running))
 }
 
 // pods sends a signal to the first process of every container, as kubelet would, and

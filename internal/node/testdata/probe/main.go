@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +91,9 @@ func control() {
 		say(w, ping(held))
 	})
 	http.HandleFunc("/lookup", func(w http.ResponseWriter, r *http.Request) {
-		_, err := net.DefaultResolver.LookupHost(r.Context(), r.FormValue("name"))
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		_, err := net.DefaultResolver.LookupHost(ctx, r.FormValue("name"))
 		say(w, err)
 	})
 	http.HandleFunc("/file", func(w http.ResponseWriter, r *http.Request) {
