@@ -1,11 +1,12 @@
 # A topic on a Kafka broker of its own in the cluster of this machine, with one user
-# who may write and read it. The broker is for development: it keeps messages in
-# memory, so that they are gone when it restarts.
+# who may write and read it. Its password is made once, into the environment's secret
+# store, and is in no state; its certificate is by the environment's own authority.
+# Teams' workloads alone can connect. Data is on a volume of the node that outlasts
+# restarts, and where the environment is protected nothing deletes it.
 #
-# Its password is made once, into the environment's secret store, and is in no state;
-# its certificate is by the environment's own authority. Teams' workloads alone can
-# connect. In clouds topics share one cluster, and how many brokers there are, how
-# long messages are kept and whether they are compacted means something there.
+# In clouds topics share one cluster. The broker here is one for development: messages
+# are written without waiting for the disk, and how many copies there are, how long
+# they are kept and whether they are compacted means nothing.
 
 locals {
   # A name has at most 63 characters, and two must not become one.
@@ -47,6 +48,22 @@ resource "strata_certificate" "this" {
   dns_names  = [local.host, "${local.id}.${local.namespace}.svc", "${local.id}.${local.namespace}", "localhost"]
 }
 
+resource "strata_manifest" "data" {
+  kubeconfig = var.kubeconfig
+  protected  = var.protected
+
+  manifest = {
+    apiVersion = "v1"
+    kind       = "PersistentVolumeClaim"
+    metadata   = { name = local.id, namespace = local.namespace, labels = local.labels }
+    spec = {
+      accessModes = ["ReadWriteOnce"]
+      # A volume is a folder of this machine and has its whole disk.
+      resources = { requests = { storage = "1Gi" } }
+    }
+  }
+}
+
 resource "strata_manifest" "service" {
   kubeconfig = var.kubeconfig
 
@@ -82,7 +99,6 @@ resource "strata_manifest" "policy" {
 
 resource "strata_manifest" "server" {
   kubeconfig = var.kubeconfig
-  timeout    = "5m"
 
   manifest = {
     apiVersion = "apps/v1"
@@ -132,6 +148,7 @@ resource "strata_manifest" "server" {
             volumeMounts = [
               { name = "secrets", mountPath = "/etc/strata/secrets", readOnly = true },
               { name = "tls", mountPath = "/etc/strata/tls", readOnly = true },
+              { name = "data", mountPath = "/var/lib/strata" },
               { name = "run", mountPath = "/run/strata" },
               { name = "tmp", mountPath = "/tmp" },
             ]
@@ -139,6 +156,7 @@ resource "strata_manifest" "server" {
           volumes = [
             { name = "secrets", secret = { secretName = local.id, defaultMode = 288 } },
             { name = "tls", secret = { secretName = "${local.id}-tls", defaultMode = 288 } },
+            { name = "data", persistentVolumeClaim = { claimName = local.id } },
             { name = "run", emptyDir = { medium = "Memory", sizeLimit = "16Mi" } },
             { name = "tmp", emptyDir = { sizeLimit = "64Mi" } },
           ]
@@ -147,5 +165,5 @@ resource "strata_manifest" "server" {
     }
   }
 
-  depends_on = [strata_certificate.this, strata_secret_copy.this, strata_manifest.policy, strata_manifest.service]
+  depends_on = [strata_certificate.this, strata_secret_copy.this, strata_manifest.policy, strata_manifest.service, strata_manifest.data]
 }

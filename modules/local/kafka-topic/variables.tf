@@ -10,7 +10,7 @@ variable "name" {
 }
 
 variable "protected" {
-  description = "Accepted, and without effect: the broker keeps messages in memory only."
+  description = "Refuses to delete or replace what holds data."
   type        = bool
   default     = true
   nullable    = false

@@ -104,7 +104,6 @@ resource "strata_manifest" "policy" {
 
 resource "strata_manifest" "server" {
   kubeconfig = var.kubeconfig
-  timeout    = "5m"
 
   manifest = {
     apiVersion = "apps/v1"

@@ -97,7 +97,6 @@ resource "strata_manifest" "policy" {
 
 resource "strata_manifest" "server" {
   kubeconfig = var.kubeconfig
-  timeout    = "5m"
 
   manifest = {
     apiVersion = "apps/v1"
@@ -130,6 +129,7 @@ resource "strata_manifest" "server" {
               { name = "STRATA_USERNAME", value = local.username },
               { name = "STRATA_DATABASE", value = local.bucket },
               { name = "STRATA_VERSIONING", value = tostring(var.versioning) },
+              { name = "STRATA_CORS", value = join(",", var.cors_origins) },
               { name = "STRATA_MEMORY", valueFrom = { resourceFieldRef = { containerName = "server", resource = "limits.memory" } } },
             ]
             resources = {

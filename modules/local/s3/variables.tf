@@ -81,7 +81,7 @@ variable "expire_days" {
 }
 
 variable "cors_origins" {
-  description = "Accepted, and without effect on one machine."
+  description = "Origins of web pages that may read and write with presigned URLs."
   type        = list(string)
   default     = []
   nullable    = false

@@ -34,6 +34,19 @@ run "whole_life" {
   }
 }
 
+run "protected" {
+  command = plan
+
+  variables {
+    protected = true
+  }
+
+  assert {
+    condition     = strata_manifest.data.protected
+    error_message = "Protected data may be deleted."
+  }
+}
+
 # Two long names do not become one, and both fit.
 run "long_name" {
   command = plan
