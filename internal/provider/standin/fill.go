@@ -219,6 +219,8 @@ func (s *Server) inventText(seed, name string) string {
 		return h[:12] + "." + s.region + ".stand-in.example"
 	case name == "issuer", strings.HasSuffix(name, "url"):
 		return "https://" + h[:16] + "." + s.region + ".stand-in.example"
+	case strings.HasSuffix(name, "security_group_id"):
+		return "sg-" + h[:17]
 	case name == "name_servers":
 		return "ns-" + h[:4] + ".stand-in.example"
 	}
