@@ -18,6 +18,7 @@ var Repository = Rules{
 		{"internal/engine", "internal/store/..."},
 		{"internal/node", "internal/image", "internal/proxy", "internal/identity"},
 		{"internal/runner/...", "internal/provider/..."},
+		{"internal/status"},
 		{"internal/cli/view"},
 		{"internal/cli"},
 		// Nothing imports what is here.
@@ -35,7 +36,7 @@ var Repository = Rules{
 		"internal/yamlout":  {},
 	},
 	Concurrent: []string{
-		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/clustertest", "internal/runner/...", "internal/provider/...", "internal/node",
+		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/...", "internal/runner/...", "internal/provider/...", "internal/node",
 		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},

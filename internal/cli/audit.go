@@ -21,6 +21,10 @@ type storeFlags struct {
 
 func (f *storeFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.offline, "offline", false, "what is on record of stand-ins, in .strata/offline")
+	f.registerStore(cmd)
+}
+
+func (f *storeFlags) registerStore(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.store, "store", os.Getenv("STRATA_STORE"), "where runs and outputs are kept (default .strata/strata.db; STRATA_STORE)")
 }
 

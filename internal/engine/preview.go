@@ -219,7 +219,7 @@ func (p *planning) unit(ctx context.Context, u graph.Unit) (plan.Unit, error) {
 		return p.drift(ctx, u)
 	}
 	p.learn(u.Addr, outputs{}) // until it is planned, nothing is known
-	out.Digest = p.t.unitDigest(u)
+	out.Digest = p.t.UnitDigest(u)
 	in, err := p.t.resolve(u, p.outputsOf)
 	if err != nil {
 		return out, err

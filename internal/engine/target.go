@@ -53,8 +53,9 @@ func (t *Target) Digests() (plan.Digests, error) {
 	return plan.Digests{Model: modelSum, Modules: modules, Policy: rules}, nil
 }
 
-// unitDigest covers all that a unit is rendered from, its module included.
-func (t *Target) unitDigest(u graph.Unit) string {
+// UnitDigest is the digest that goes on record of a unit that is applied: it covers all
+// that the unit is rendered from, its module included.
+func (t *Target) UnitDigest(u graph.Unit) string {
 	sum := sha256.Sum256([]byte(u.Digest + "\n" + t.Modules[u.Module]))
 	return hex.EncodeToString(sum[:])
 }

@@ -145,11 +145,10 @@ func (r *routes) routesOf(hr *gatewayv1.HTTPRoute) []route {
 	return out
 }
 
-// transport makes a connection for each request: one that was kept would go on leading
-// to a pod that the service has replaced.
+// transport is shared: connections to a service are kept for the next request.
 var transport = &http.Transport{
-	DialContext:       (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-	DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute,
+	DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+	MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute,
 }
 
 func (r *routes) proxy(addr, name string) *httputil.ReverseProxy {

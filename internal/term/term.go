@@ -16,13 +16,15 @@ type Style string
 
 // The styles in use.
 const (
-	Bold   Style = "\x1b[1m"
-	Dim    Style = "\x1b[2m"
-	Red    Style = "\x1b[1;31m"
-	Green  Style = "\x1b[1;32m"
-	Yellow Style = "\x1b[1;33m"
-	Blue   Style = "\x1b[1;34m"
-	reset  Style = "\x1b[0m"
+	Bold    Style = "\x1b[1m"
+	Dim     Style = "\x1b[2m"
+	Red     Style = "\x1b[1;31m"
+	Green   Style = "\x1b[1;32m"
+	Yellow  Style = "\x1b[1;33m"
+	Blue    Style = "\x1b[1;34m"
+	Magenta Style = "\x1b[1;35m"
+	Cyan    Style = "\x1b[1;36m"
+	reset   Style = "\x1b[0m"
 )
 
 // DefaultWidth is the number of columns where nobody says how many there are.
