@@ -82,6 +82,8 @@ func (l *Link) once(ctx context.Context, session func(context.Context, *amqp.Con
 		return err
 	}
 	defer conn.Close()
+	l.up.Store(true)
+	defer l.up.Store(false)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))

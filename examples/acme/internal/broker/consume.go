@@ -21,6 +21,12 @@ const grace = 10 * time.Second
 // Unreadable marks an error that handling the message again cannot mend.
 func Unreadable(err error) error { return unreadable{err} }
 
+// IsUnreadable says whether an error was marked so.
+func IsUnreadable(err error) bool {
+	_, ok := errors.AsType[unreadable](err)
+	return ok
+}
+
 type unreadable struct{ error }
 
 func (u unreadable) Unwrap() error { return u.error }
@@ -107,7 +113,7 @@ func deliver(ctx context.Context, log *slog.Logger, park *Publisher, queue, asid
 		return d.Ack(false)
 	}
 	span.SetStatus(codes.Error, err.Error())
-	if _, ok := errors.AsType[unreadable](err); !ok {
+	if !IsUnreadable(err) {
 		return err
 	}
 	log.ErrorContext(ctx, "message cannot be read and is put aside", "queue", aside, "message", d.MessageId, "error", err.Error())

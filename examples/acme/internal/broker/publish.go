@@ -28,6 +28,13 @@ func NewPublisher(conn *amqp.Connection) (*Publisher, error) {
 	if err := ch.Confirm(false); err != nil {
 		return nil, err
 	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	go func() {
+		// A channel alone cannot be mended; a new connection gets a new one.
+		if e := <-closed; e != nil {
+			_ = conn.Close()
+		}
+	}()
 	return &Publisher{ch: ch, returns: ch.NotifyReturn(make(chan amqp.Return, batch))}, nil
 }
 
