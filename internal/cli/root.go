@@ -92,7 +92,7 @@ releases/ and, optionally, modules/ and policies/.`,
 	root.AddCommand(
 		a.initCommand(), a.newCommand(), a.upCommand(), a.downCommand(), a.statusCommand(), a.logsCommand(), a.execCommand(), a.portForwardCommand(), a.topCommand(), a.kubeconfigCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
 		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.moduleCommand(), a.bootstrapCommand(), a.planCommand(), a.showCommand(), a.approveCommand(), a.applyCommand(), a.destroyCommand(), a.driftCommand(),
-		a.outputCommand(), a.runsCommand(), a.importCommand(), a.unlockCommand(), a.auditCommand(), a.versionCommand(), a.providerCommand(), a.nodeCommand(),
+		a.outputCommand(), a.runsCommand(), a.importCommand(), a.unlockCommand(), a.auditCommand(), a.versionCommand(), a.providerCommand(), a.nodeCommand(), a.imageCommand(),
 	)
 	return root
 }

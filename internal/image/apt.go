@@ -119,3 +119,18 @@ func lock(file string) (unlock func(), err error) {
 	}
 	return func() { f.Close() }, nil
 }
+
+// distribution names the distribution of the machine, and thereby of what its apt has:
+// debian-12.
+func distribution() string {
+	b, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return "debian"
+	}
+	fields := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
+		fields[k] = strings.Trim(v, `"'`)
+	}
+	return strings.Trim(fields["ID"]+"-"+fields["VERSION_ID"], "-")
+}

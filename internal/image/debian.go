@@ -33,7 +33,9 @@ type Package struct {
 	SHA256        string `json:"sha256"`
 	Maintainer    string `json:"maintainer"`
 	Homepage      string `json:"homepage,omitempty"`
-	depends       string
+	// Distro is the distribution that the package is of, such as debian-12.
+	Distro  string `json:"distro"`
+	depends string
 }
 
 // scriptsOnly are packages that others depend on for their maintainer scripts alone, which
@@ -55,7 +57,7 @@ func (b *Builder) resolve(ctx context.Context, r *Recipe, have map[string]bool, 
 		}
 	}
 	key := sha256.New()
-	if err := json.NewEncoder(key).Encode([]any{version, r.Spec.Packages, r.Spec.Without, slices.Sorted(maps.Keys(have)), stampOf(b.lists())}); err != nil {
+	if err := json.NewEncoder(key).Encode([]any{version, r.Spec.Packages, r.Spec.Without, slices.Sorted(maps.Keys(have)), stampOf(b.lists()), distribution()}); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(b.Cache, "resolved", hex.EncodeToString(key.Sum(nil))+".json")
@@ -74,7 +76,7 @@ func (b *Builder) resolve(ctx context.Context, r *Recipe, have map[string]bool, 
 	if _, err := b.apt(ctx, "", b.lists(), "apt-cache", "gencaches", "-q"); err != nil {
 		return nil, err
 	}
-	q := &query{builder: b, known: map[string]*Package{}, without: r.Spec.Without, have: have}
+	q := &query{builder: b, known: map[string]*Package{}, without: r.Spec.Without, have: have, distro: distribution()}
 	list, err := q.closure(ctx, r.Spec.Packages)
 	if err != nil {
 		return nil, err
@@ -91,6 +93,7 @@ type query struct {
 	known   map[string]*Package // nil for a name that apt does not know
 	without map[string]string
 	have    map[string]bool
+	distro  string
 }
 
 // closure returns the packages and what they depend on, as the machine's apt would
@@ -212,7 +215,7 @@ func (q *query) ask(ctx context.Context, names []string) error {
 		}
 		q.known[v["Package"]] = &Package{
 			Name: v["Package"], Version: v["Version"], Architecture: v["Architecture"], Source: src, SourceVersion: srcVersion, SHA256: v["SHA256"],
-			Maintainer: v["Maintainer"], Homepage: v["Homepage"], depends: strings.Trim(v["Depends"]+", "+v["Pre-Depends"], ", "),
+			Maintainer: v["Maintainer"], Homepage: v["Homepage"], Distro: q.distro, depends: strings.Trim(v["Depends"]+", "+v["Pre-Depends"], ", "),
 		}
 	}
 	return nil

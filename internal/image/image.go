@@ -40,7 +40,7 @@ type Layer struct {
 	Modules  []Module  `json:"modules,omitempty"`
 	Shells   []string  `json:"shells,omitempty"`
 	// Key is the layer's place in the cache.
-	Key  string `json:"key"`
+	Key  string `json:"key,omitempty"`
 	file string
 }
 

@@ -34,6 +34,11 @@ func GraphJSON(w io.Writer, g *graph.Graph) error {
 	if doc.Levels == nil {
 		doc.Levels = [][]addr.Unit{}
 	}
+	return writeJSON(w, doc)
+}
+
+// writeJSON writes a document for machines.
+func writeJSON(w io.Writer, doc any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
