@@ -168,8 +168,11 @@ func factsOf(cloud string) (standin.Facts, error) {
 // providers lays out the providers that this program serves. It returns OpenTofu's
 // CLI configuration and a text that stands for those providers.
 func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, err error) {
+	cloud := s.target.Compiled.Environment().Spec.Cloud
 	cache := ""
-	if dir, err := os.UserCacheDir(); err == nil {
+	// What this program serves itself needs no cache: one that programs of different
+	// builds shared would have each replace what the others use.
+	if dir, err := os.UserCacheDir(); err == nil && !f.offline && cloud != model.CloudLocal {
 		cache = filepath.Join(dir, "strata", "plugins")
 		if err := os.MkdirAll(cache, 0o700); err != nil {
 			return nil, "", err
@@ -184,7 +187,7 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 		return nil, "", err
 	}
 	list := []mirror.Provider{own}
-	if cloud := s.target.Compiled.Environment().Spec.Cloud; f.offline {
+	if f.offline {
 		p, err := a.cloudStandIn(s, f, self, cloud)
 		if err != nil {
 			return nil, "", err

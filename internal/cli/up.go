@@ -46,7 +46,7 @@ Run it again after any change: what did not change is not touched.`,
 	cmd.ValidArgsFunction = a.completeEnvironments
 	f.registerBase(cmd)
 	_ = cmd.Flags().MarkHidden("offline")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "longest time for one unit (default: 5m)")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "longest time for one unit (default: 8m)")
 	format := formatFlag(cmd, "text", "json")
 	cmd.RunE = func(c *cobra.Command, args []string) error {
 		if err := format.check(); err != nil {
@@ -66,7 +66,7 @@ func (a *app) up(ctx context.Context, args []string, f *engineFlags, format stri
 	}
 	env := e.Metadata.Name
 	if f.timeout == 0 {
-		f.timeout = 5 * time.Minute
+		f.timeout = 8 * time.Minute // longer than a module waits for a server, so that the module says why
 	}
 	if !ownCluster(e) {
 		if err := a.upNode(ctx, st, platform, env); err != nil {
