@@ -84,6 +84,7 @@ func WriteSecret(ctx context.Context, c *Client, path, value string, replace boo
 		return false, err
 	}
 	there.Data = s.Data
+	delete(there.Annotations, SecretMadeUp)
 	if _, err = secrets.Update(ctx, there, metav1.UpdateOptions{FieldManager: Manager}); err != nil {
 		return false, fmt.Errorf("secret %s: %w", path, err)
 	}

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,7 +132,7 @@ func (a *applying) secrets(ctx context.Context, items []*item) (secrets, error) 
 				Next:     "Put it into the environment's secrets service, or apply the unit again that makes it.",
 			}
 		}
-		if _, err := cluster.WriteSecret(ctx, a.c, path, rand.Text(), false); err != nil {
+		if _, err := cluster.MakeUpSecret(ctx, a.c, path); err != nil {
 			return nil, fmt.Errorf("make the secret %s: %w", path, err)
 		}
 		a.t.Emit(engine.Event{Type: engine.Note, Unit: a.t.Unit.Addr, Text: "nobody has given the secret " + path + ", so it was made up; `strata secret set` changes it"})
