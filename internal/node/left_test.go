@@ -43,7 +43,7 @@ func (c Config) left(t *testing.T) string {
 	lines("route", output(t, "ip", "route", "show", "table", "all"), c.hostLink()+" ", c.Addr().String())
 	lines("packet filter", output(t, "nft", "list", "ruleset"), c.table()+" ", c.hostLink(), c.Addr().String())
 	lines("packet filter", output(t, "iptables-save"), c.hostLink(), c.Addr().String(), PodCIDR, ServiceCIDR)
-	for _, pattern := range []string{"/sys/fs/cgroup" + c.cgroup(), "/sys/fs/cgroup/*" + c.cgroup(), c.Dir, filepath.Join(borrowed, "*", c.hostLink())} {
+	for _, pattern := range []string{"/sys/fs/cgroup" + c.cgroup(), "/sys/fs/cgroup/*" + c.cgroup(), c.Dir, filepath.Join(c.lender().dir, "*", c.hostLink())} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

@@ -3,13 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 // link makes the two ends of the link, one of them in the network namespace of pid,
@@ -56,9 +53,13 @@ func (c Config) wayOut() error {
 	if err != nil {
 		return err
 	}
-	// Both: the kernel looks at the interface that a packet came in by, and answers come
-	// in by the other.
-	return errors.Join(forwarding(c.hostLink()), c.borrow(out))
+	// The link's too: the kernel looks at the interface that a packet came in by, and
+	// answers come in by the other.
+	want := []setting{{"net/ipv4/conf/" + c.hostLink() + "/forwarding", 1}, {"fs/inotify/max_user_instances", watchers}}
+	for _, dev := range out {
+		want = append(want, setting{"net/ipv4/conf/" + dev + "/forwarding", 1})
+	}
+	return c.lender().borrow(c.hostLink(), want)
 }
 
 // nft runs a script, as one transaction.
@@ -93,84 +94,12 @@ func outward() ([]string, error) {
 	return out, nil
 }
 
-func forwardingFile(dev string) string { return "/proc/sys/net/ipv4/conf/" + dev + "/forwarding" }
-
-func forwarding(dev string) error {
-	return os.WriteFile(forwardingFile(dev), []byte("1"), 0o600)
-}
-
-// borrowed is the folder that has, for each interface that forwards because a node
-// needs it, the numbers of the links that do: the last one turns it off again. Like
-// the setting it does not survive the machine.
-const borrowed = "/run/strata/forwarding"
-
-// borrow makes interfaces forward that do not yet.
-func (c Config) borrow(devs []string) error {
-	return exclusively(func() error {
-		for _, dev := range devs {
-			b, err := os.ReadFile(forwardingFile(dev))
-			if err != nil {
-				return err
-			}
-			_, others := os.Stat(filepath.Join(borrowed, dev))
-			if strings.TrimSpace(string(b)) == "1" && others != nil {
-				continue // it did before there were nodes
-			}
-			if err := os.MkdirAll(filepath.Join(borrowed, dev, c.hostLink()), 0o700); err != nil {
-				return err
-			}
-			if err := forwarding(dev); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// giveBack turns off what this node was the last to need.
-func (c Config) giveBack() error {
-	return exclusively(func() error {
-		devs, err := filepath.Glob(filepath.Join(borrowed, "*", c.hostLink()))
-		if err != nil {
-			return err
-		}
-		for _, dir := range devs {
-			if err := os.Remove(dir); err != nil {
-				return err
-			}
-			if os.Remove(filepath.Dir(dir)) != nil {
-				continue // another node needs it
-			}
-			file := forwardingFile(filepath.Base(filepath.Dir(dir)))
-			if err := os.WriteFile(file, []byte("0"), 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-		// They are there no longer than there is something in them.
-		_, _ = os.Remove(borrowed), os.Remove(filepath.Dir(borrowed))
-		return nil
-	})
-}
-
-// exclusively runs f while no other keeper does so.
-func exclusively(f func() error) error {
-	dir, err := os.Open("/run")
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return err
-	}
-	return f()
-}
-
 // unlink removes the link and what was made for it; it is no error that there is none.
 func (c Config) unlink() error {
 	if c.Link < 0 {
 		return nil
 	}
-	err := c.giveBack()
+	err := c.lender().giveBack(c.hostLink())
 	l, lookup := netlink.LinkByName(c.hostLink())
 	if lookup == nil {
 		err = errors.Join(err, netlink.LinkDel(l))
