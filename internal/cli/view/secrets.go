@@ -62,7 +62,11 @@ func (s *Secrets) JSON(w io.Writer) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(map[string]any{"version": "1", "environment": s.Environment, "secrets": append([]Secret{}, s.Rows...)})
+	return enc.Encode(struct {
+		Version     string   `json:"version"`
+		Environment string   `json:"environment"`
+		Secrets     []Secret `json:"secrets"`
+	}{"1", s.Environment, append([]Secret{}, s.Rows...)})
 }
 
 // SecretsOptions says how Human shows secrets.

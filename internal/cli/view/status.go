@@ -81,6 +81,8 @@ func (s *statusView) head() {
 		verdict = s.p.Paint(term.Yellow, "not made yet")
 	case c.Access == status.Unreachable && s.e.Count(status.Unknown) == not:
 		verdict = s.p.Paint(term.Yellow, "cannot be asked")
+	case not > 0 && s.e.Count(status.NotApplied) == not:
+		verdict = s.p.Paint(term.Yellow, fmt.Sprintf("%d of %s not applied", not, number(len(s.e.Units), "unit")))
 	case not > 0:
 		verdict = s.p.Paint(term.Red, fmt.Sprintf("%d of %s not ready", not, number(len(s.e.Units), "unit")))
 	}
