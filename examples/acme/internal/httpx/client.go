@@ -33,7 +33,9 @@ func NewClient(timeout time.Duration) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	transport.MaxIdleConnsPerHost = 16
-	return &http.Client{Timeout: timeout, Transport: otelhttp.NewTransport(transport)}
+	// Health checks are no part of anybody's trace.
+	traced := otelhttp.NewTransport(transport, otelhttp.WithFilter(func(r *http.Request) bool { return r.URL.Path != "/healthz" }))
+	return &http.Client{Timeout: timeout, Transport: traced}
 }
 
 // Call sends a document, if there is one, and decodes the answer. A status that is no 2xx
