@@ -1,0 +1,506 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/node"
+)
+
+// local is examples/acme as it runs on this machine.
+type local struct {
+	*world
+	nodes string
+	// routes are URLs by WORKLOAD.CLASS.
+	routes map[string]string
+}
+
+// TestLocal runs the example for real and looks at it from all sides. Bringing it up
+// takes most of the time, so the parts share it, and come one after the other.
+func TestLocal(t *testing.T) {
+	l := newLocal(t)
+	before := machine(t)
+	l.up()
+	for _, part := range []struct {
+		name string
+		run  func(*local, *testing.T)
+	}{
+		{"settled", settled}, {"objects", objectsAccepted}, {"browser", browser}, {"secrets", secretsStay},
+		{"one change", oneChange}, {"restored", restored}, {"kills", kills}, {"down and up", downAndUp},
+	} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(l, t) }) {
+			l.explain()
+			return // what follows would only say so again
+		}
+	}
+	l.must(0, "down", "--purge", "--yes")
+	if after := machine(t); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if left := processes(l.nodes); len(left) > 0 {
+		t.Errorf("processes that are left: %v", left)
+	}
+	if _, err := os.Stat(l.nodes); err == nil {
+		t.Errorf("%s is left", l.nodes)
+	}
+	if out := l.must(0, "audit", "verify"); !strings.Contains(out, "audit") {
+		t.Errorf("got %s", out)
+	}
+}
+
+// newLocal copies the example. The caches are the user's own, since images are built
+// of Debian packages and Go modules that nobody wants to fetch twice.
+func newLocal(t *testing.T) *local {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a node needs root")
+	}
+	bin := tools(t)
+	for _, name := range []string{"strata-kube", "strata-objectstore", "strata-kafka", "strata-entry", "strata-pause"} {
+		file, err := filepath.Abs(filepath.Join("../../bin", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Skipf("needs bin/%s: make build engines", name)
+		}
+		if err := os.Symlink(file, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Sockets lie there, and their names may have 107 bytes.
+	nodes, err := os.MkdirTemp("/tmp", "sn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &local{world: newWorld(t, bin, "../../examples/acme"), nodes: filepath.Join(nodes, "n")}
+	l.env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "STRATA_") }),
+		"STRATA_NODES="+l.nodes, "STRATA_WHO=author@acme.example", "NO_COLOR=1", "COLUMNS=160", "KUBECONFIG=/nonexistent")
+	t.Cleanup(func() {
+		if _, err := os.Stat(l.nodes); err == nil {
+			l.must(0, "down", "--purge", "--yes")
+		}
+		if err := os.RemoveAll(nodes); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// up brings the environment up and returns how many units were applied.
+func (l *local) up() int {
+	l.t.Helper()
+	var out struct {
+		Applied int               `json:"applied"`
+		Routes  map[string]string `json:"routes"`
+	}
+	text := l.stdout(0, "up", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &out); err != nil {
+		l.t.Fatalf("%v:\n%s", err, text)
+	}
+	l.routes = out.Routes
+	return out.Applied
+}
+
+// explain prints how everything is, after something failed.
+func (l *local) explain() {
+	_, out := l.run("status", "local")
+	l.t.Log(out)
+}
+
+func (l *local) config(t *testing.T) node.Config {
+	t.Helper()
+	c, err := node.Load(filepath.Join(l.nodes, "acme-local"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (l *local) client(t *testing.T) *cluster.Client {
+	t.Helper()
+	c, err := cluster.Open(l.config(t).Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// browserLike is an HTTP client that finds *.localhost names where browsers do.
+func browserLike() *http.Client {
+	d := &net.Dialer{Timeout: 5 * time.Second}
+	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+	}}}
+}
+
+// settled: after up there is nothing to do, and the description, the cluster and the
+// states agree.
+func settled(l *local, t *testing.T) {
+	if n := l.up(); n != 0 {
+		t.Errorf("a second up applied %d units", n)
+	}
+	for _, args := range [][]string{{"plan", "local"}, {"plan", "local", "--refresh"}, {"drift", "local"}, {"status", "local"}} {
+		if code, out := l.run(args...); code != 0 {
+			t.Errorf("strata %s: exit code %d:\n%s", strings.Join(args, " "), code, out)
+		}
+	}
+}
+
+// objectsAccepted: what build renders is what the API server takes.
+func objectsAccepted(l *local, t *testing.T) {
+	l.must(0, "build", "local")
+	c := l.client(t)
+	n := 0
+	err := filepath.WalkDir(filepath.Join(l.dir, "out", "local", "objects"), func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(file) != ".yaml" {
+			return err
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		objs, err := cluster.Decode(b)
+		if err != nil {
+			return err
+		}
+		for _, obj := range objs {
+			n++
+			if _, err := c.Apply(t.Context(), obj, cluster.ApplyOptions{DryRun: true, Force: true}); err != nil {
+				t.Errorf("%s: %v", cluster.Name(obj), err)
+			}
+		}
+		return nil
+	})
+	if err != nil || n < 50 {
+		t.Errorf("%d objects: %v", n, err)
+	}
+}
+
+// secretsStay: no secret value is anywhere but in the cluster.
+func secretsStay(l *local, t *testing.T) {
+	c := l.client(t)
+	list, err := c.Typed.CoreV1().Secrets(cluster.SecretsNamespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{}
+	for _, s := range list.Items {
+		if v := string(s.Data[cluster.SecretKey]); len(v) >= 16 {
+			values[v] = s.Annotations[cluster.SecretPath]
+		}
+	}
+	if len(values) < 10 {
+		t.Fatalf("there are %d secrets", len(values))
+	}
+	look := func(where, text string) {
+		for v, path := range values {
+			if strings.Contains(text, v) {
+				t.Errorf("%s has the value of %s", where, path)
+			}
+		}
+	}
+	_, out := l.run("plan", "local", "--refresh", "-o", "json")
+	look("a plan", out)
+	look("outputs", l.must(0, "output", "local", "-o", "json"))
+	for pid, line := range commandLines() {
+		look(fmt.Sprintf("the command line of process %d", pid), line)
+	}
+	for _, dir := range []string{filepath.Join(l.dir, ".strata"), filepath.Join(l.nodes, "acme-local", "log")} {
+		err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return err
+			}
+			b, err := os.ReadFile(file)
+			look(file, string(b))
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// commandLines returns what every process of the machine was started with.
+func commandLines() map[int]string {
+	out := map[int]string{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return out
+	}
+	for _, e := range entries {
+		var pid int
+		if _, err := fmt.Sscanf(e.Name(), "%d", &pid); err != nil {
+			continue
+		}
+		if b, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")); err == nil {
+			out[pid] = strings.ReplaceAll(string(b), "\x00", " ")
+		}
+	}
+	return out
+}
+
+// oneChange: a change to one workload is live, and nothing else is touched.
+func oneChange(l *local, t *testing.T) {
+	l.edit("workloads/storefront/score.yaml", `"priceFormat": "$${amount} EUR"`, `"priceFormat": "$${amount} Taler"`)
+	if n := l.up(); n != 1 {
+		t.Errorf("%d units were applied, want 1", n)
+	}
+	if page := l.get(t, "/"); !strings.Contains(page, "Taler") {
+		t.Errorf("the page does not show the change:\n%s", page)
+	}
+}
+
+func (l *local) get(t *testing.T, path string) string {
+	t.Helper()
+	r, err := browserLike().Get(strings.TrimSuffix(l.routes["storefront.public"], "/") + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var b strings.Builder
+	if _, err := fmt.Fprint(&b, r.Status, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := copyTo(&b, r.Body); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// restored: what somebody deletes by hand is back after up.
+func restored(l *local, t *testing.T) {
+	c := l.client(t)
+	if err := c.Typed.AppsV1().Deployments("storefront").Delete(t.Context(), "catalog", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := l.run("drift", "local"); code != 2 || !strings.Contains(out, "Deployment/storefront/catalog") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if n := l.up(); n != 1 {
+		t.Errorf("%d units were applied, want 1", n)
+	}
+	l.settle(t)
+}
+
+// settle waits until the shop answers.
+func (l *local) settle(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		if page := l.get(t, "/"); strings.HasPrefix(page, "200") && strings.Contains(page, `name="product"`) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal("the shop does not answer with products")
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+var orderPath = regexp.MustCompile(`^/orders/[0-9A-Za-z-]+$`)
+
+// order places an order as a form without scripts does, and returns its path; empty
+// where the shop did not take it.
+func (l *local) order(client *http.Client, product string) string {
+	form := url.Values{"product": {product}, "quantity": {"1"}, "key": {fmt.Sprintf("%x-%x", time.Now().UnixNano(), unix.Gettid())}}
+	c := *client
+	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r, err := c.PostForm(strings.TrimSuffix(l.routes["storefront.public"], "/")+"/orders", form)
+	if err != nil {
+		return ""
+	}
+	defer r.Body.Close()
+	u, err := r.Location()
+	if err != nil || r.StatusCode != http.StatusSeeOther || !orderPath.MatchString(u.Path) {
+		return ""
+	}
+	return u.Path
+}
+
+// shipped reports whether an order has been fulfilled.
+func (l *local) shipped(client *http.Client, path string) bool {
+	r, err := client.Get(strings.TrimSuffix(l.routes["storefront.public"], "/") + path + "/status")
+	if err != nil {
+		return false
+	}
+	defer r.Body.Close()
+	var b strings.Builder
+	_, err = copyTo(&b, r.Body)
+	return err == nil && strings.Contains(b.String(), "data-final")
+}
+
+// allShipped waits until every order has been fulfilled.
+func (l *local) allShipped(t *testing.T, orders []string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	client := browserLike()
+	for ctx.Err() == nil {
+		if orders = slices.DeleteFunc(orders, func(o string) bool { return l.shipped(client, o) }); len(orders) == 0 {
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	t.Fatalf("%d orders were taken and not fulfilled: %v", len(orders), orders[:min(len(orders), 5)])
+}
+
+// kills ends every process that the environment consists of, one after the other,
+// while people order. No order that the shop took is lost.
+func kills(l *local, t *testing.T) {
+	stop := make(chan struct{})
+	var mu sync.Mutex
+	var taken []string
+	var wg sync.WaitGroup
+	product := firstProduct(t, l.get(t, "/"))
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		client := browserLike()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(250 * time.Millisecond):
+			}
+			if path := l.order(client, product); path != "" {
+				mu.Lock()
+				taken = append(taken, path)
+				mu.Unlock()
+			}
+		}
+	}()
+	dir := filepath.Join(l.nodes, "acme-local")
+	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "metrics-server", "agent", "containerd"} {
+		list, err := node.Processes(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list, func(p node.Process) bool { return p.Component == name })
+		if i < 0 {
+			t.Errorf("no process is %s", name)
+			continue
+		}
+		if err := unix.Kill(list[i].PID, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+	}
+	// The keeper takes the whole node with it, and up starts it again.
+	if err := unix.Kill(node.Keeper(dir), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	l.up()
+	l.settle(t)
+	close(stop)
+	wg.Wait()
+	if len(taken) < 5 {
+		t.Fatalf("the shop took %d orders", len(taken))
+	}
+	t.Logf("%d orders were taken", len(taken))
+	l.allShipped(t, taken)
+}
+
+var productInput = regexp.MustCompile(`name="product" value="([^"]+)"`)
+
+func firstProduct(t *testing.T, page string) string {
+	t.Helper()
+	m := productInput.FindStringSubmatch(page)
+	if m == nil {
+		t.Fatalf("the page has no product:\n%s", page)
+	}
+	return m[1]
+}
+
+// downAndUp: data outlasts down.
+func downAndUp(l *local, t *testing.T) {
+	client := browserLike()
+	path := l.order(client, firstProduct(t, l.get(t, "/")))
+	if path == "" {
+		t.Fatal("the shop does not take an order")
+	}
+	l.allShipped(t, []string{path})
+	l.must(0, "down")
+	if left := processes(l.nodes); len(left) > 0 {
+		t.Errorf("processes that are left: %v", left)
+	}
+	if code, out := l.run("status", "local"); code == 0 || !strings.Contains(out, "strata up") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if n := l.up(); n != 0 {
+		t.Errorf("%d units were applied", n)
+	}
+	l.settle(t)
+	l.allShipped(t, []string{path})
+}
+
+// processes lists those that have a folder in their command line.
+func processes(dir string) []string {
+	var out []string
+	for _, line := range commandLines() {
+		if strings.Contains(line, dir) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// machine is what a node could leave behind on the machine.
+func machine(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for _, args := range [][]string{
+		{"ip", "-brief", "link"}, {"ip", "route", "show", "table", "all"}, {"nft", "list", "tables"}, {"iptables-save", "-t", "nat"}, {"iptables-save", "-t", "filter"},
+	} {
+		out, err := exec.Command(args[0], args[1:]...).Output()
+		if err != nil {
+			t.Fatalf("%v: %v", args, err)
+		}
+		for _, line := range strings.Split(string(out), "\n") {
+			// Comments have times, and chains have counters.
+			if strings.HasPrefix(line, "#") || strings.HasPrefix(line, ":") {
+				continue
+			}
+			b.WriteString(line + "\n")
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Write(mounts)
+	err = filepath.WalkDir("/sys/fs/cgroup", func(dir string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.Contains(dir, "strata-acme-local") {
+			b.WriteString(dir + "\n")
+		}
+		return nil //nolint:nilerr // other cgroups come and go
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
