@@ -16,7 +16,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=e2e '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 GODIRS   := $(wildcard cmd internal policies schemas modules engines examples)
 
-.PHONY: help build engines deps up test unit race lint fmt bench cover fuzz clean
+.PHONY: help build engines deps testdeps up down test unit race lint fmt bench cover fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -40,15 +40,19 @@ bin/strata-kube: engines/kubernetes/go.mod engines/kubernetes/go.sum $(wildcard 
 bin/strata-objectstore bin/strata-kafka: bin/strata-%: engines/%/go.mod engines/%/go.sum engines/%/main.go
 	@CGO_ENABLED=0 engines/build.sh $* . $@
 
-deps: ## what tests and nodes need besides Go, from Debian, where root may install it
-	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables \
-		'/usr/*/cni/ptp:containernetworking-plugins' '/usr/lib/postgresql/*/bin/initdb:postgresql'
+deps: ## what nodes need of the machine, from Debian, where root may install it
+	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables ip:iproute2 '/usr/*/cni/ptp:containernetworking-plugins'
 
-up: build ## check the example and render its local environment
-	bin/strata -C examples/acme check
-	bin/strata -C examples/acme build local
+testdeps: deps ## what tests need besides: a database, a browser
+	@engines/deps.sh '/usr/lib/postgresql/*/bin/initdb:postgresql' chromium:chromium
 
-test: engines deps lint unit race ## lint and all tests, as CI does it
+up: deps engines build ## the example, running on this machine: builds all that it needs, the first time in about 20 minutes
+	bin/strata -C examples/acme up
+
+down: ## stop the example; its data stays
+	bin/strata -C examples/acme down
+
+test: engines testdeps build lint unit race ## lint and all tests, as CI does it
 
 unit: ## all tests, without lint and the race detector
 	@echo '==> go test ./...'
