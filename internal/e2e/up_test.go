@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -327,7 +328,7 @@ var orderPath = regexp.MustCompile(`^/orders/[0-9A-Za-z-]+$`)
 // order places an order as a form without scripts does, and returns its path; empty
 // where the shop did not take it.
 func (l *local) order(client *http.Client, product string) string {
-	form := url.Values{"product": {product}, "quantity": {"1"}, "key": {fmt.Sprintf("%x-%x", time.Now().UnixNano(), unix.Gettid())}}
+	form := url.Values{"product": {product}, "quantity": {"1"}, "key": {rand.Text()}}
 	c := *client
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r, err := c.PostForm(strings.TrimSuffix(l.routes["storefront.public"], "/")+"/orders", form)
