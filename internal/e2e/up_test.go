@@ -38,7 +38,7 @@ type local struct {
 // takes most of the time, so the parts share it, and come one after the other.
 func TestLocal(t *testing.T) {
 	l := newLocal(t)
-	before := machine(t)
+	before := footprint(t)
 	l.up()
 	for _, part := range []struct {
 		name string
@@ -53,10 +53,10 @@ func TestLocal(t *testing.T) {
 		}
 	}
 	l.must(0, "down", "--purge", "--yes")
-	if after := machine(t); after != before {
+	if after := footprint(t); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	if left := processes(l.nodes); len(left) > 0 {
+	if left := mentioning(l.nodes); len(left) > 0 {
 		t.Errorf("processes that are left: %v", left)
 	}
 	if _, err := os.Stat(l.nodes); err == nil {
@@ -446,7 +446,7 @@ func downAndUp(l *local, t *testing.T) {
 	}
 	l.allShipped(t, []string{path})
 	l.must(0, "down")
-	if left := processes(l.nodes); len(left) > 0 {
+	if left := mentioning(l.nodes); len(left) > 0 {
 		t.Errorf("processes that are left: %v", left)
 	}
 	if code, out := l.run("status", "local"); code == 0 || !strings.Contains(out, "strata up") {
@@ -459,8 +459,8 @@ func downAndUp(l *local, t *testing.T) {
 	l.allShipped(t, []string{path})
 }
 
-// processes lists those that have a folder in their command line.
-func processes(dir string) []string {
+// mentioning lists the processes that have a folder in their command line.
+func mentioning(dir string) []string {
 	var out []string
 	for _, line := range commandLines() {
 		if strings.Contains(line, dir) {
@@ -470,8 +470,8 @@ func processes(dir string) []string {
 	return out
 }
 
-// machine is what a node could leave behind on the machine.
-func machine(t *testing.T) string {
+// footprint is what a node could leave behind on the machine.
+func footprint(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	for _, args := range [][]string{
