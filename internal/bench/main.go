@@ -40,10 +40,14 @@ func run() error {
 	n := flag.Int("workloads", 10000, "number of workloads of the synthetic platform")
 	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
 	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
+	only := flag.String("only", "", "only this section: local")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
 	if err != nil {
 		return err
+	}
+	if *only == "local" {
+		return local(bin, *acme)
 	}
 	dir, err := os.MkdirTemp("", "strata-bench-")
 	if err != nil {
@@ -103,7 +107,10 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return plans(bin, tofu, *planned)
+	if err := plans(bin, tofu, *planned); err != nil {
+		return err
+	}
+	return local(bin, *acme)
 }
 
 // measure runs the binary and returns what the kernel says of it.
