@@ -28,7 +28,10 @@ func (a *app) initCommand() *cobra.Command {
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		dir := a.dir
 		if len(args) == 1 {
-			dir = filepath.Join(a.dir, args[0])
+			dir = args[0]
+			if !filepath.IsAbs(dir) {
+				dir = filepath.Join(a.dir, dir)
+			}
 		}
 		if p.Name == "" {
 			abs, err := filepath.Abs(dir)
@@ -62,7 +65,7 @@ func (a *app) newCommand() *cobra.Command {
 	var w scaffold.Workload
 	work := &cobra.Command{
 		Use:     "workload NAME",
-		Short:   "Add a workload: workloads/NAME/score.yaml",
+		Short:   "Add a workload: its Score file, a program and the recipe of its image",
 		Example: "  strata new workload orders --team payments --with postgres,amqp\n  strata new workload nightly --port 0 --with schedule",
 		Args:    cobra.ExactArgs(1),
 	}

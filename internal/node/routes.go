@@ -145,10 +145,11 @@ func (r *routes) routesOf(hr *gatewayv1.HTTPRoute) []route {
 	return out
 }
 
-// transport is shared: connections to a service are kept for the next request.
+// transport makes a connection for each request: one that was kept would go on leading
+// to a pod that the service has replaced.
 var transport = &http.Transport{
-	DialContext:         (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
-	MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: time.Minute,
+	DialContext:       (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+	DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute,
 }
 
 func (r *routes) proxy(addr, name string) *httputil.ReverseProxy {

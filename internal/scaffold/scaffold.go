@@ -47,20 +47,33 @@ func NewPlatform(dir string, p Platform) ([]string, error) {
 			return nil, err
 		}
 	}
-	return write(dir, map[string]string{
-		"strata.yaml":                "strata.yaml.tmpl",
-		"environments/local.yaml":    "local.yaml.tmpl",
-		"workloads/hello/score.yaml": "hello.yaml.tmpl",
-		".gitignore":                 "gitignore.tmpl",
-	}, p)
+	hello := Workload{Name: "hello", Team: p.Team, Port: 8080}
+	list := program(hello)
+	list = append(list,
+		file{"strata.yaml", "strata.yaml.tmpl", p}, file{"environments/local.yaml", "local.yaml.tmpl", p},
+		file{"workloads/hello/score.yaml", "hello.yaml.tmpl", p}, file{".gitignore", "gitignore.tmpl", p})
+	return write(dir, list)
 }
 
-// NewWorkload writes workloads/<name>/score.yaml into the repository in dir.
+// NewWorkload writes a workload into the repository in dir: workloads/<name>/ with its
+// Score file, a program that runs as it is, and the recipe of its image.
 func NewWorkload(dir string, w Workload) ([]string, error) {
 	if err := check("name", w.Name, "score-name"); err != nil {
 		return nil, err
 	}
-	return write(dir, map[string]string{"workloads/" + w.Name + "/score.yaml": "workload.yaml.tmpl"}, w)
+	return write(dir, append(program(w), file{"workloads/" + w.Name + "/score.yaml", "workload.yaml.tmpl", w}))
+}
+
+// file is a file to be written from a template.
+type file struct {
+	name, template string
+	data           any
+}
+
+// program returns the source of a workload's program and the recipe of its image.
+func program(w Workload) []file {
+	dir := "workloads/" + w.Name + "/"
+	return []file{{dir + "main.go", "main.go.tmpl", w}, {dir + "go.mod", "go.mod.tmpl", w}, {dir + "image.yaml", "image.yaml.tmpl", w}}
 }
 
 func check(what, value, pattern string) error {
@@ -83,7 +96,7 @@ func text(name string) string {
 
 // write renders every file before it writes the first, and refuses when one
 // exists already.
-func write(dir string, files map[string]string, data any) ([]string, error) {
+func write(dir string, files []file) ([]string, error) {
 	set, err := template.New("").Funcs(template.FuncMap{"text": text}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, fmt.Errorf("read the templates: %w", err)
@@ -99,14 +112,15 @@ func write(dir string, files map[string]string, data any) ([]string, error) {
 	defer root.Close()
 	content := map[string]string{}
 	var names []string
-	for name, tmpl := range files {
+	for _, f := range files {
+		name := f.name
 		if _, err := root.Lstat(name); err == nil {
 			return nil, fmt.Errorf("%s exists already; nothing was written", filepath.Join(dir, name))
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		var b strings.Builder
-		if err := set.ExecuteTemplate(&b, tmpl, data); err != nil {
+		if err := set.ExecuteTemplate(&b, f.template, f.data); err != nil {
 			return nil, fmt.Errorf("render %s: %w", name, err)
 		}
 		content[name] = b.String()

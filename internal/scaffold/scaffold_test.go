@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func TestNewPlatform(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "new", "folder")
 			names, err := scaffold.NewPlatform(dir, p)
 			must(t, err)
-			want := []string{".gitignore", "environments/local.yaml", "strata.yaml", "workloads/hello/score.yaml"}
+			want := []string{".gitignore", "environments/local.yaml", "strata.yaml", "workloads/hello/go.mod", "workloads/hello/image.yaml", "workloads/hello/main.go", "workloads/hello/score.yaml"}
 			if !slices.Equal(names, want) || len(files(t, dir)) != len(want) {
 				t.Errorf("reports %v, wrote %v", names, files(t, dir))
 			}
@@ -90,11 +91,29 @@ func TestNewWorkload(t *testing.T) {
 	} {
 		names, err := scaffold.NewWorkload(dir, w)
 		must(t, err)
-		if want := []string{"workloads/" + w.Name + "/score.yaml"}; !slices.Equal(names, want) {
-			t.Errorf("reports %v, want %v", names, want)
+		if dir := "workloads/" + w.Name; !slices.Equal(names, []string{dir + "/go.mod", dir + "/image.yaml", dir + "/main.go", dir + "/score.yaml"}) {
+			t.Errorf("reports %v", names)
 		}
 	}
 	wantClean(t, dir)
+}
+
+// TestProgramBuilds makes sure that what is written compiles, with a port and without.
+func TestProgramBuilds(t *testing.T) {
+	dir := t.TempDir()
+	for _, w := range []scaffold.Workload{{Name: "web", Team: "shop", Port: 8080}, {Name: "nightly", Team: "shop"}} {
+		_, err := scaffold.NewWorkload(dir, w)
+		must(t, err)
+		cmd := exec.Command("go", "vet", ".")
+		cmd.Dir = filepath.Join(dir, "workloads", w.Name)
+		cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", w.Name, err, out)
+		}
+		if out, err := exec.Command("gofmt", "-l", cmd.Dir).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s is not formatted: %v\n%s", w.Name, err, out)
+		}
+	}
 }
 
 // TestNeverOverwrites puts something in the place of each file in turn.
