@@ -9,10 +9,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -53,11 +55,19 @@ func run(s *settings) error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	// Who may sign in is said anew at each start; what is kept of it has passwords in it.
+	users := filepath.Join(s.dir, "sasl.json")
+	if err := os.Remove(users); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
+	defer func() {
+		cluster.Close()
+		_ = os.Remove(users)
+	}()
 	kept := "everything is kept in memory and gone when it ends"
 	if s.dir != "" {
 		kept = "messages are written to " + s.dir + " without waiting for the disk"

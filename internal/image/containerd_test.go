@@ -47,7 +47,7 @@ func containerd(t *testing.T) string {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(program, "--config", config)
+	cmd := exec.Command(program, "--config", config, "--log-level", "error")
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

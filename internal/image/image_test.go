@@ -24,25 +24,56 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir, "../../cmd/strata-pause")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir, "../../cmd/strata-pause", "../../cmd/strata-entry")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 			return 1
+		}
+		for _, name := range []string{"strata-objectstore", "strata-kafka"} {
+			file, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
+			if err != nil {
+				panic(err)
+			}
+			if _, err := os.Stat(file); err != nil {
+				continue // tests that need it say so
+			}
+			if err := os.Symlink(file, filepath.Join(dir, name)); err != nil {
+				panic(err)
+			}
 		}
 		engines = dir
 		return m.Run()
 	}())
 }
 
-// builder returns a builder with an empty cache.
-func builder(t *testing.T) *image.Builder {
+// shared returns a builder with the user's cache, where most is built already.
+func shared(t *testing.T) *image.Builder {
 	t.Helper()
 	recipes, err := image.ReadAll(images.FS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &image.Builder{Recipes: recipes, Cache: t.TempDir(), Engines: engines, Note: func(s string) { t.Log(s) }}
+	cache, err := image.DefaultCache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &image.Builder{Recipes: recipes, Cache: cache, Engines: engines, Note: func(s string) { t.Log(s) }}
+}
+
+// builder returns a builder with a cache that is empty but for downloads.
+func builder(t *testing.T) *image.Builder {
+	t.Helper()
+	b := shared(t)
+	downloads := filepath.Join(b.Cache, "debs")
+	if err := os.MkdirAll(downloads, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.Cache = t.TempDir()
+	if err := os.Symlink(downloads, filepath.Join(b.Cache, "debs")); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestEnsure(t *testing.T) {
