@@ -193,6 +193,52 @@ func TestPause(t *testing.T) {
 	w.must(0, "plan", "dev", "--offline")
 }
 
+// TestPausePolicy has a rule about what is known only when the network is there: the
+// plan passes, and the unit's second plan pauses the run.
+func TestPausePolicy(t *testing.T) {
+	w := newWorld(t, tools(t), "testdata/repo")
+	if err := os.MkdirAll(filepath.Join(w.dir, "policies"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const rule = `package strata.plan
+
+import data.strata.lib.plan
+
+# METADATA
+# title: Buckets name no subnets
+# description: Subnets come and go.
+# custom:
+#   id: no-subnets
+#   severity: high
+#   layer: security
+deny contains plan.at(rc, msg) if {
+	some rc in plan.resources("aws_s3_bucket")
+	contains(plan.value(rc, ["tags", "Subnets"]), "subnet-")
+	msg := "the tags name subnets"
+}
+`
+	if err := os.WriteFile(filepath.Join(w.dir, "policies", "own.rego"), []byte(rule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := w.sealed()
+	out := w.must(2, "apply", file)
+	for _, want := range []string{"paused", "workloads/mail/files", "workloads/shop/files", "policy no-subnets denies it now: the tags name subnets"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("does not say %q:\n%s", want, out)
+		}
+	}
+	for name := range w.cloud() {
+		if strings.Contains(name, "aws_s3_bucket/") && strings.Contains(w.cloud()[name], "Subnets") {
+			t.Errorf("%s was made", name)
+		}
+	}
+	// A plan of what is there now shows it, and cannot be applied.
+	if out := w.must(2, "plan", "dev", "--offline"); !strings.Contains(out, "no-subnets") {
+		t.Errorf("the next plan does not show it:\n%s", out)
+	}
+	w.must(1, "apply", "dev", "--offline", "--yes")
+}
+
 // TestIsolation has the provider report another account than the environment's: every
 // plan fails, that of each single unit too, and so does a plan that was sealed with the
 // right one.

@@ -243,6 +243,15 @@ func brokenWrite(t *testing.T, r *Runner, task engine.Task, db *sql.DB) {
 	if after, err := r.Plan(ctx, task); err != nil || !after.Idle {
 		t.Errorf("after recovery something is left to do: %v", err)
 	}
+	// A state that had no room is passed over.
+	for _, part := range [][]byte{nil, left[:len(left)/2]} {
+		if err := os.WriteFile(filepath.Join(dir, erroredState), part, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if notes, err = r.Recover(ctx, task); err != nil || len(notes) != 1 || !strings.Contains(notes[0], "not whole") {
+			t.Errorf("%q %v", notes, err)
+		}
+	}
 	// A state that somebody has gone on from is not turned back.
 	if err := os.WriteFile(filepath.Join(dir, erroredState), left, 0o600); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package tofu
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -26,11 +27,17 @@ var outdated = regexp.MustCompile(`(?i)serial|lineage`)
 // two it is in memory only.
 func (r *Runner) push(ctx context.Context, t engine.Task, dir string) (string, error) {
 	file := filepath.Join(dir, erroredState)
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+	content, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
+	case err != nil:
+		return "", failure(t, "recover", result{}, nil, err)
+	case !json.Valid(content):
+		// The disk that had no room for the state had none for this either.
+		return "the state that an earlier run could not write is not whole; what it made is looked for instead", remove(file)
 	}
 	local := t
-	var err error
 	if local.Root, err = localRoot(t.Root, file); err != nil {
 		return "", failure(t, "recover", result{}, nil, err)
 	}
