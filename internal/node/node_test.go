@@ -98,7 +98,7 @@ func testGuarded(t *testing.T, n *running) {
 			}
 		}
 	}
-	if out := output(t, "ls", "-lR", n.path("pki")); regexp.MustCompile(`-rw.{0,2}r..r.. .*\.(key|kubeconfig|yaml)`).MatchString(out) {
+	if out := output(t, "ls", "-lR", n.path("pki")); regexp.MustCompile(`-rw.{0,2}r..r.. .*\.(key|pem|kubeconfig|yaml)`).MatchString(out) {
 		t.Errorf("others may read keys:\n%s", out)
 	}
 }

@@ -91,7 +91,7 @@ func (c Config) certificates(now time.Time) (bool, error) {
 		if id.name == "front-proxy" {
 			by = front
 		}
-		fresh, err := c.leaf(by, id, now, changed)
+		fresh, err := c.leaf(by, id, now)
 		if err != nil {
 			return false, fmt.Errorf("certificate of %s: %w", id.name, err)
 		}
@@ -119,9 +119,9 @@ func (c Config) authority(name, subject string, now time.Time) (*authority, bool
 }
 
 // leaf makes a certificate unless there is a good one.
-func (c Config) leaf(by *authority, id identity, now time.Time, force bool) (bool, error) {
+func (c Config) leaf(by *authority, id identity, now time.Time) (bool, error) {
 	have, _, err := c.read(id.name)
-	if err == nil && !force && now.Before(have.NotAfter.Add(-c.life()/2)) && have.CheckSignatureFrom(by.cert) == nil && sameIPs(have.IPAddresses, id.ips) {
+	if err == nil && now.Before(have.NotAfter.Add(-c.life()/2)) && have.CheckSignatureFrom(by.cert) == nil && sameIPs(have.IPAddresses, id.ips) {
 		return false, nil
 	}
 	t := &x509.Certificate{
@@ -169,23 +169,41 @@ func (c Config) sign(name string, t *x509.Certificate, by *authority) (*x509.Cer
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := c.writeKey(name, key); err != nil {
+	private, err := keyPEM(key)
+	if err != nil {
 		return nil, nil, err
 	}
-	return cert, key, write(c.cert(name), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if c.cert(name) == c.key(name) {
+		return cert, key, write(c.cert(name), append(public, private...), 0o600)
+	}
+	return cert, key, errors.Join(write(c.key(name), private, 0o600), write(c.cert(name), public, 0o644))
 }
 
-func (c Config) writeKey(name string, key *ecdsa.PrivateKey) error {
+func keyPEM(key *ecdsa.PrivateKey) ([]byte, error) {
 	// SEC 1 rather than PKCS #8: the API server reads nothing else for service accounts.
 	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return write(c.key(name), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
+	return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), err
 }
 
-func (c Config) cert(name string) string { return c.path("pki", name+".crt") }
-func (c Config) key(name string) string  { return c.path("pki", name+".key") }
+// public reports whether a certificate is of those that others read too.
+func public(name string) bool { return name == "ca" || name == "front-proxy-ca" }
+
+// cert and key are the files of an identity: one for both, so that nobody ever reads a
+// new certificate with an old key. Authorities' certificates lie apart from their keys.
+func (c Config) cert(name string) string {
+	if public(name) {
+		return c.path("pki", name+".crt")
+	}
+	return c.path("pki", name+".pem")
+}
+
+func (c Config) key(name string) string {
+	if public(name) || name == "service-accounts" {
+		return c.path("pki", name+".key")
+	}
+	return c.path("pki", name+".pem")
+}
 
 func (c Config) read(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	b, err := os.ReadFile(c.cert(name))
@@ -196,17 +214,26 @@ func (c Config) read(name string) (*x509.Certificate, *ecdsa.PrivateKey, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	block, _ := pem.Decode(b)
-	kblock, _ := pem.Decode(k)
-	if block == nil || kblock == nil {
-		return nil, nil, fmt.Errorf("%s or its key is not PEM", c.cert(name))
+	der, kder := block(b, "CERTIFICATE"), block(k, "EC PRIVATE KEY")
+	if der == nil || kder == nil {
+		return nil, nil, fmt.Errorf("there is no certificate in %s, or no key in %s", c.cert(name), c.key(name))
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	cert, err := x509.ParseCertificate(der.Bytes)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err := x509.ParseECPrivateKey(kblock.Bytes)
+	key, err := x509.ParseECPrivateKey(kder.Bytes)
 	return cert, key, err
+}
+
+// block returns the first block of a kind; nil where there is none.
+func block(b []byte, kind string) *pem.Block {
+	for {
+		var out *pem.Block
+		if out, b = pem.Decode(b); out == nil || out.Type == kind {
+			return out
+		}
+	}
 }
 
 // signingKey makes the key that signs service account tokens, and the one that
@@ -218,7 +245,11 @@ func (c Config) signingKey() error {
 		if err != nil {
 			return err
 		}
-		if err := c.writeKey("service-accounts", key); err != nil {
+		b, err := keyPEM(key)
+		if err != nil {
+			return err
+		}
+		if err := write(c.key("service-accounts"), b, 0o600); err != nil {
 			return err
 		}
 	}
@@ -251,16 +282,17 @@ func (c Config) kubeconfigs() error {
 			return err
 		}
 	}
-	data := map[string]string{}
-	for key, file := range map[string]string{"ca": c.cert("ca"), "cert": c.cert("admin"), "key": c.key("admin")} {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		data[key] = base64.StdEncoding.EncodeToString(b)
+	ca, err := os.ReadFile(c.cert("ca"))
+	if err != nil {
+		return err
 	}
-	return write(c.Kubeconfig(), fmt.Appendf(nil, kubeconfig, c.Name, "certificate-authority-data: "+data["ca"], c.Server(), "strata:admin",
-		"client-certificate-data: "+data["cert"], "client-key-data: "+data["key"]), 0o600)
+	admin, err := os.ReadFile(c.cert("admin"))
+	if err != nil {
+		return err
+	}
+	b64 := base64.StdEncoding.EncodeToString
+	return write(c.Kubeconfig(), fmt.Appendf(nil, kubeconfig, c.Name, "certificate-authority-data: "+b64(ca), c.Server(), "strata:admin",
+		"client-certificate-data: "+b64(pem.EncodeToMemory(block(admin, "CERTIFICATE"))), "client-key-data: "+b64(pem.EncodeToMemory(block(admin, "EC PRIVATE KEY")))), 0o600)
 }
 
 const kubeconfig = `apiVersion: v1

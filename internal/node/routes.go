@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -105,12 +106,10 @@ func (r *routes) rebuild() {
 		}
 		table = append(table, r.routesOf(&hr)...)
 	}
-	// The longest path of a host wins.
-	sort.SliceStable(table, func(i, j int) bool {
-		if table[i].host != table[j].host {
-			return table[i].host < table[j].host
-		}
-		return len(table[i].path) > len(table[j].path)
+	// The longest name wins, those without "*" before those with, and then the longest path.
+	slices.SortStableFunc(table, func(a, b route) int {
+		wild := func(r route) int { return strings.Count(r.host, "*") }
+		return cmp.Or(wild(a)-wild(b), len(b.host)-len(a.host), strings.Compare(a.host, b.host), len(b.path)-len(a.path))
 	})
 	r.table.Store(&table)
 }
@@ -176,7 +175,7 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	}
 	known := false
 	for _, t := range *r.table.Load() {
-		if t.host != host {
+		if !t.serves(host) {
 			continue
 		}
 		known = true
@@ -190,6 +189,13 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	http.Error(w, "No route has the name "+strconv.Quote(host)+". `strata status` lists the routes.", http.StatusNotFound)
+}
+
+// serves reports whether a route is for a host. A name that begins with "*." is for all
+// names below the rest.
+func (t route) serves(host string) bool {
+	below, wild := strings.CutPrefix(t.host, "*")
+	return t.host == host || wild && strings.HasSuffix(host, below)
 }
 
 // under reports whether a path is a prefix of another, in whole segments.
