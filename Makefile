@@ -14,6 +14,8 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 # start them, and in those that hand their work to internal/par. internal/e2e starts
 # programs, not goroutines that share anything.
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=e2e '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+# What engines/build.sh uses too: what strata and an engine have in common is compiled once.
+SHARED := -trimpath '-gcflags=all=-dwarf=false'
 GODIRS   := $(wildcard cmd internal policies schemas modules engines examples)
 
 .PHONY: help build engines deps testdeps up down test unit race lint fmt bench cover fuzz clean
@@ -23,7 +25,7 @@ help: ## this list
 
 build: ## bin/strata, with the version from git, and the small programs of ours that images contain
 	@mkdir -p bin
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
+	$(GO) build $(SHARED) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause ./cmd/strata-entry
 
 engines: bin/tofu bin/strata-kube bin/strata-objectstore bin/strata-kafka ## OpenTofu, Kubernetes and servers of local environments, from the sources pinned in engines/ (minutes, the first time)

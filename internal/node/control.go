@@ -86,7 +86,7 @@ func (c Config) launch() error {
 	if err := os.RemoveAll(c.path("run", "ready")); err != nil {
 		return err
 	}
-	out, err := logFile(c.path("log", "keeper.log"))
+	out, err := bounded(c.path("log", "keeper.log"))
 	if err != nil {
 		return err
 	}

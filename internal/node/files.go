@@ -56,10 +56,8 @@ podLogsDir: /var/log/pods
 volumePluginDir: %[8]q
 containerLogMaxSize: 8Mi
 containerLogMaxFiles: 2
-evictionHard: {memory.available: 100Mi, nodefs.available: 2%%, imagefs.available: 2%%}
-imageMinimumGCAge: 24h
-imageGCHighThresholdPercent: 98
-imageGCLowThresholdPercent: 97
+evictionHard: {memory.available: 100Mi, nodefs.available: 500Mi, imagefs.available: 500Mi}
+imageGCHighThresholdPercent: 100
 nodeStatusUpdateFrequency: 10s
 enableProfilingHandler: false
 `

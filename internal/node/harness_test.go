@@ -68,6 +68,9 @@ func options(t *testing.T, name string) Options {
 	if testing.Short() {
 		t.Skip("starts Kubernetes, which takes longer than -short allows")
 	}
+	if raceDetector {
+		t.Skip("takes minutes under the race detector; go test without it runs this")
+	}
 	if _, err := os.Stat(kube); err != nil {
 		t.Skip("needs Kubernetes: make engines")
 	}

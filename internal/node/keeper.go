@@ -87,7 +87,7 @@ func (c Config) one(ctx context.Context, log *slog.Logger) error {
 	// keeper takes the whole node along and leaves nothing behind.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	out, err := logFile(c.path("log", "init.log"))
+	out, err := bounded(c.path("log", "init.log"))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,17 @@ type rotating struct {
 	size int64
 }
 
+// bounded opens a log that grows by a line when something is started or ends, and puts
+// it aside before where that has happened often.
+func bounded(name string) (*os.File, error) {
+	if info, err := os.Stat(name); err == nil && info.Size() > maxLog {
+		if err := os.Rename(name, name+".1"); err != nil {
+			return nil, err
+		}
+	}
+	return logFile(name)
+}
+
 func logFile(name string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -98,6 +99,7 @@ func (v *volumes) pass(ctx context.Context) error {
 		return err
 	}
 	for _, pv := range list {
+		errs = append(errs, v.grow(ctx, pv))
 		if pv.Annotations["pv.kubernetes.io/provisioned-by"] == provisioner && pv.Status.Phase == corev1.VolumeReleased && pv.Spec.PersistentVolumeReclaimPolicy == corev1.PersistentVolumeReclaimDelete {
 			errs = append(errs, v.remove(ctx, pv))
 		}
@@ -138,6 +140,36 @@ func (v *volumes) provide(ctx context.Context, claim *corev1.PersistentVolumeCla
 	_, err := v.client.Typed.CoreV1().PersistentVolumes().Create(ctx, pv, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("volume of %s/%s: %w", claim.Namespace, claim.Name, err)
+	}
+	return nil
+}
+
+// grow gives a volume the size that its claim has come to ask for. A folder has no
+// size of its own, so this is a matter of saying so.
+func (v *volumes) grow(ctx context.Context, pv *corev1.PersistentVolume) error {
+	if pv.Annotations["pv.kubernetes.io/provisioned-by"] != provisioner || pv.Status.Phase != corev1.VolumeBound || pv.Spec.ClaimRef == nil {
+		return nil
+	}
+	claim, err := v.claims.PersistentVolumeClaims(pv.Spec.ClaimRef.Namespace).Get(pv.Spec.ClaimRef.Name)
+	if apierrors.IsNotFound(err) || err == nil && claim.UID != pv.Spec.ClaimRef.UID {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	want := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	patch := func(at string) []byte {
+		return fmt.Appendf(nil, `{%q: {"capacity": {"storage": %q}}}`, at, want.String())
+	}
+	if have := pv.Spec.Capacity[corev1.ResourceStorage]; want.Cmp(have) > 0 {
+		if _, err := v.client.Typed.CoreV1().PersistentVolumes().Patch(ctx, pv.Name, types.MergePatchType, patch("spec"), metav1.PatchOptions{}); err != nil {
+			return fmt.Errorf("size of volume %s: %w", pv.Name, err)
+		}
+	}
+	if have := claim.Status.Capacity[corev1.ResourceStorage]; claim.Status.Phase == corev1.ClaimBound && want.Cmp(have) > 0 {
+		if _, err := v.client.Typed.CoreV1().PersistentVolumeClaims(claim.Namespace).Patch(ctx, claim.Name, types.MergePatchType, patch("status"), metav1.PatchOptions{}, "status"); err != nil {
+			return fmt.Errorf("size of claim %s/%s: %w", claim.Namespace, claim.Name, err)
+		}
 	}
 	return nil
 }

@@ -53,6 +53,18 @@ func testVolumes(t *testing.T, n *running) {
 		t.Errorf("the volume after the pod: %q %v", b, err)
 	}
 
+	pvc.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
+	if _, err := n.Typed.CoreV1().PersistentVolumeClaims("data").Update(t.Context(), pvc, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		now, err := n.Typed.CoreV1().PersistentVolumeClaims("data").Get(t.Context(), pvc.Name, metav1.GetOptions{})
+		if size := now.Status.Capacity[corev1.ResourceStorage]; err == nil && size.String() != "2Gi" {
+			err = fmt.Errorf("the claim has %s", size.String())
+		}
+		return err
+	})
+
 	// A claim by itself goes with all that was in it, and no other does.
 	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "scratch"}, Spec: set.Spec.VolumeClaimTemplates[0].Spec}
 	if _, err := n.Typed.CoreV1().PersistentVolumeClaims("data").Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
