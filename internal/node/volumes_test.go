@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // testVolumes: data is there as long as its claim, whatever becomes of pods.
@@ -53,8 +54,8 @@ func testVolumes(t *testing.T, n *running) {
 		t.Errorf("the volume after the pod: %q %v", b, err)
 	}
 
-	pvc.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("2Gi")
-	if _, err := n.Typed.CoreV1().PersistentVolumeClaims("data").Update(t.Context(), pvc, metav1.UpdateOptions{}); err != nil {
+	more := []byte(`{"spec": {"resources": {"requests": {"storage": "2Gi"}}}}`)
+	if _, err := n.Typed.CoreV1().PersistentVolumeClaims("data").Patch(t.Context(), pvc.Name, types.MergePatchType, more, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
