@@ -70,7 +70,7 @@ func look(ctx context.Context, s Source, c *cluster.Client) (seen, error) {
 	env := s.Graph.Environment
 	out := seen{why: map[*cluster.Controller][]string{}, hopeless: map[*cluster.Controller]bool{}}
 	var err error
-	if out.inventories, err = kube.Inventories(ctx, c, env); err != nil {
+	if out.inventories, err = kube.Inventories(ctx, c, s.Platform, env); err != nil {
 		return out, err
 	}
 	var kinds []schema.GroupVersionKind

@@ -26,6 +26,8 @@ const (
 	// LabelAccelerator labels nodes with the model of their accelerators, and
 	// is the key of these nodes' taint.
 	LabelAccelerator = "strata.dev/accelerator"
+	// LabelPlatform labels every object with its platform.
+	LabelPlatform = labelPartOf
 	// AnnotationUnit holds the address of an object's unit.
 	AnnotationUnit = "strata.dev/unit"
 )

@@ -104,15 +104,14 @@ func (e *environment) mark(obj *unstructured.Unstructured) {
 	obj.SetAnnotations(a)
 }
 
-// owned returns nil if an object with these annotations and managers was made by this
-// unit, by an apply that was cut off before OpenTofu heard of it. Else the error names
+// owned returns nil if an object with these marks and managers was made by this unit, by an apply that was cut off before OpenTofu heard of it. Else the error names
 // who has it.
-func (e *environment) owned(what string, annotations map[string]string, managers []string) error {
-	switch unit := annotations[unitAnnotation]; {
-	case unit == e.unit():
+func (e *environment) owned(what string, labels, annotations map[string]string, managers []string) error {
+	switch unit, platform := annotations[unitAnnotation], labels[partOfLabel]; {
+	case unit == e.unit() && platform == e.platform:
 		return nil
 	case unit != "":
-		return fmt.Errorf("%s exists and belongs to the unit %s: one of the two has to use another name", what, unit)
+		return fmt.Errorf("%s exists and belongs to the unit %s of the platform %s: one of the two has to use another name, or another cluster", what, unit, platform)
 	case len(managers) > 0:
 		return fmt.Errorf("%s exists and was not made by Strata but by %s: delete it, or import it to take it over", what, list(managers))
 	}

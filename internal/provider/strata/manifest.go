@@ -207,7 +207,7 @@ func (r *manifest) mine(ctx context.Context, c *cluster.Client, obj *unstructure
 			managers = append(managers, f.Manager)
 		}
 	}
-	return r.env.owned(cluster.Name(obj), there.GetAnnotations(), managers)
+	return r.env.owned(cluster.Name(obj), there.GetLabels(), there.GetAnnotations(), managers)
 }
 
 // apply applies an object, after the images that it names are there. It is this unit's,

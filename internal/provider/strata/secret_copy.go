@@ -214,7 +214,7 @@ func (e *environment) putSecret(ctx context.Context, c *cluster.Client, namespac
 	case err != nil:
 		return err
 	}
-	if err := e.owned("Secret/"+namespace+"/"+name, there.Annotations, nil); err != nil {
+	if err := e.owned("Secret/"+namespace+"/"+name, there.Labels, there.Annotations, nil); err != nil {
 		return err
 	}
 	if reflect.DeepEqual(there.Data, data) {

@@ -79,7 +79,7 @@ func (a *applying) apply(ctx context.Context, s saved) error {
 	}
 	fill(s.Items, values)
 	stamp(s.Items, values)
-	have, err := inventory(ctx, a.c, a.t.Unit.Addr)
+	have, err := a.inventory(ctx, a.c, a.t.Unit.Addr)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (a *applying) apply(ctx context.Context, s saved) error {
 	}
 	left := without(have, s.Items)
 	// What is about to be made is on record before it is made.
-	if err := putInventory(ctx, a.c, a.t.Unit.Addr, append(slices.Clone(now), left...)); err != nil {
+	if err := a.putInventory(ctx, a.c, a.t.Unit.Addr, append(slices.Clone(now), left...)); err != nil {
 		return err
 	}
 	for _, it := range s.Items {
@@ -111,7 +111,7 @@ func (a *applying) apply(ctx context.Context, s saved) error {
 	if err := a.remove(limit, left); err != nil {
 		return err
 	}
-	return putInventory(ctx, a.c, a.t.Unit.Addr, now)
+	return a.putInventory(ctx, a.c, a.t.Unit.Addr, now)
 }
 
 // secrets reads what the items need. In a local environment, what people have not
@@ -157,7 +157,7 @@ func (a *applying) object(ctx context.Context, it *item) error {
 	action := it.Action
 	a.t.Emit(engine.Event{Type: engine.ResourceStarted, Unit: a.t.Unit.Addr, Resource: it.key(), Action: string(action)})
 	live, err := a.c.Get(ctx, it.Object)
-	if err == nil && live != nil && !ours(a.t, live) {
+	if err == nil && live != nil && !a.ours(a.t, live) {
 		err = foreign(live)
 	}
 	if err == nil && action == plan.Replace && live != nil {
@@ -187,7 +187,7 @@ func (a *applying) remove(ctx context.Context, list []object) error {
 		if live == nil {
 			continue
 		}
-		if !ours(a.t, live) {
+		if !a.ours(a.t, live) {
 			a.t.Emit(engine.Event{Type: engine.Note, Unit: a.t.Unit.Addr, Text: cluster.Name(u) + " is somebody else's by now and stays"})
 			continue
 		}
@@ -210,7 +210,7 @@ func (a *applying) destroy(ctx context.Context, list []object) (*engine.Applied,
 	if err := a.remove(limit, list); err != nil {
 		return nil, a.failure(err)
 	}
-	inv := object{"v1", "ConfigMap", InventoryNamespace, inventoryName(a.t.Unit.Addr)}.empty()
+	inv := object{"v1", "ConfigMap", InventoryNamespace, inventoryName(a.cfg.Platform, a.t.Unit.Addr)}.empty()
 	if err := a.c.Delete(limit, inv); err != nil && !apierrors.IsNotFound(err) {
 		return nil, a.failure(err)
 	}

@@ -14,10 +14,10 @@ import (
 	"github.com/stratahq/strata/internal/compile/kube"
 )
 
-// Inventories returns what is on record in the cluster of every unit of an environment:
-// its objects, by name alone, in the order in which they were applied.
-func Inventories(ctx context.Context, c *cluster.Client, env string) (map[addr.Unit][]*unstructured.Unstructured, error) {
-	list, err := c.Typed.CoreV1().ConfigMaps(InventoryNamespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set{kube.LabelEnvironment: env}.String()})
+// Inventories returns what is on record in the cluster of every unit of a platform's
+// environment: its objects, by name alone, in the order in which they were applied.
+func Inventories(ctx context.Context, c *cluster.Client, platform, env string) (map[addr.Unit][]*unstructured.Unstructured, error) {
+	list, err := c.Typed.CoreV1().ConfigMaps(InventoryNamespace).List(ctx, metav1.ListOptions{LabelSelector: labels.Set{kube.LabelPlatform: platform, kube.LabelEnvironment: env}.String()})
 	if err != nil {
 		return nil, fmt.Errorf("read the inventories of %s: %w", env, err)
 	}

@@ -55,8 +55,8 @@ func (o object) same(p object) bool {
 }
 
 // inventoryName names a unit's inventory.
-func inventoryName(a addr.Unit) string {
-	sum := sha256.Sum256([]byte(a.String()))
+func inventoryName(platform string, a addr.Unit) string {
+	sum := sha256.Sum256([]byte(platform + "\n" + a.String()))
 	name := strings.NewReplacer("/", ".", "_", "-").Replace(strings.ToLower(a.Name))
 	if len(name) > 180 {
 		name = name[:180]
@@ -64,13 +64,13 @@ func inventoryName(a addr.Unit) string {
 	return strings.Trim(name, ".-") + "-" + hex.EncodeToString(sum[:4])
 }
 
-func inventoryObject(a addr.Unit, list []object) (*unstructured.Unstructured, error) {
+func inventoryObject(platform string, a addr.Unit, list []object) (*unstructured.Unstructured, error) {
 	b, err := json.Marshal(list)
 	if err != nil {
 		return nil, err
 	}
-	u := object{"v1", "ConfigMap", InventoryNamespace, inventoryName(a)}.empty()
-	u.SetLabels(map[string]string{"app.kubernetes.io/managed-by": "strata", kube.LabelEnvironment: a.Env})
+	u := object{"v1", "ConfigMap", InventoryNamespace, inventoryName(platform, a)}.empty()
+	u.SetLabels(map[string]string{"app.kubernetes.io/managed-by": "strata", kube.LabelEnvironment: a.Env, kube.LabelPlatform: platform})
 	u.SetAnnotations(map[string]string{kube.AnnotationUnit: a.String()})
 	u.Object["data"] = map[string]any{"objects": string(b)}
 	return u, nil
@@ -78,8 +78,8 @@ func inventoryObject(a addr.Unit, list []object) (*unstructured.Unstructured, er
 
 // inventory returns the objects that a unit has in the cluster, in the order in which
 // they were applied.
-func inventory(ctx context.Context, c *cluster.Client, a addr.Unit) ([]object, error) {
-	cm, err := c.Typed.CoreV1().ConfigMaps(InventoryNamespace).Get(ctx, inventoryName(a), metav1.GetOptions{})
+func (r *Runner) inventory(ctx context.Context, c *cluster.Client, a addr.Unit) ([]object, error) {
+	cm, err := c.Typed.CoreV1().ConfigMaps(InventoryNamespace).Get(ctx, inventoryName(r.cfg.Platform, a), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -94,8 +94,8 @@ func inventory(ctx context.Context, c *cluster.Client, a addr.Unit) ([]object, e
 }
 
 // putInventory records what a unit has.
-func putInventory(ctx context.Context, c *cluster.Client, a addr.Unit, list []object) error {
-	u, err := inventoryObject(a, list)
+func (r *Runner) putInventory(ctx context.Context, c *cluster.Client, a addr.Unit, list []object) error {
+	u, err := inventoryObject(r.cfg.Platform, a, list)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (r *Runner) Plan(ctx context.Context, t engine.Task) (*engine.Planned, erro
 	var have []object
 	values := secrets{}
 	if c != nil {
-		if have, err = inventory(ctx, c, t.Unit.Addr); err != nil {
+		if have, err = r.inventory(ctx, c, t.Unit.Addr); err != nil {
 			return nil, failed(t, "plan", "", err)
 		}
 		if values, err = known(ctx, c, items); err != nil {
@@ -57,7 +57,7 @@ func (r *Runner) Plan(ctx context.Context, t engine.Task) (*engine.Planned, erro
 	stamp(items, values)
 	out := &engine.Planned{}
 	for _, it := range items {
-		ch, err := difference(ctx, t, c, it)
+		ch, err := r.difference(ctx, t, c, it)
 		if err != nil {
 			return nil, failed(t, "plan", it.key(), err)
 		}
@@ -83,7 +83,7 @@ func (r *Runner) planDestroy(ctx context.Context, t engine.Task, c *cluster.Clie
 	var have []object
 	if c != nil {
 		var err error
-		if have, err = inventory(ctx, c, t.Unit.Addr); err != nil {
+		if have, err = r.inventory(ctx, c, t.Unit.Addr); err != nil {
 			return nil, failed(t, "plan", "", err)
 		}
 	}
@@ -138,7 +138,7 @@ func known(ctx context.Context, c *cluster.Client, items []*item) (secrets, erro
 }
 
 // difference says what applying an item would change; nil when that is nothing.
-func difference(ctx context.Context, t engine.Task, c *cluster.Client, it *item) (*plan.Change, error) {
+func (r *Runner) difference(ctx context.Context, t engine.Task, c *cluster.Client, it *item) (*plan.Change, error) {
 	ch := &plan.Change{Address: it.key(), Type: it.Object.GetKind(), Action: plan.Create}
 	drift := t.Operation == plan.Drift
 	var live *unstructured.Unstructured
@@ -159,7 +159,7 @@ func difference(ctx context.Context, t engine.Task, c *cluster.Client, it *item)
 		ch.Attributes, _ = plan.Diff(values(nil, it.Object, it), plan.DiffOptions{Create: true, Declared: map[string]bool{"data": true}})
 		return ch, nil
 	}
-	if !ours(t, live) {
+	if !r.ours(t, live) {
 		return nil, foreign(live)
 	}
 	next, err := c.Apply(ctx, it.Object, cluster.ApplyOptions{DryRun: true})
@@ -201,15 +201,16 @@ func possible(ctx context.Context, c *cluster.Client, it *item) error {
 	return err
 }
 
-// ours reports whether a unit has made an object.
-func ours(t engine.Task, live *unstructured.Unstructured) bool {
-	return live.GetAnnotations()[kube.AnnotationUnit] == t.Unit.Addr.String()
+// ours reports whether a unit has made an object: one of this platform, since another
+// may have an environment of the same name in the same cluster.
+func (r *Runner) ours(t engine.Task, live *unstructured.Unstructured) bool {
+	return live.GetAnnotations()[kube.AnnotationUnit] == t.Unit.Addr.String() && live.GetLabels()[kube.LabelPlatform] == r.cfg.Platform
 }
 
 // foreign says whose an object is.
 func foreign(live *unstructured.Unstructured) error {
 	if unit := live.GetAnnotations()[kube.AnnotationUnit]; unit != "" {
-		return fmt.Errorf("%w: it belongs to %s", errForeign, unit)
+		return fmt.Errorf("%w: it belongs to %s of the platform %s", errForeign, unit, live.GetLabels()[kube.LabelPlatform])
 	}
 	for _, m := range live.GetManagedFields() {
 		return fmt.Errorf("%w: %s made it", errForeign, m.Manager)

@@ -27,6 +27,8 @@ const readyTimeout = 5 * time.Minute
 
 // Config is what a Runner works with.
 type Config struct {
+	// Platform is the platform's name: what others have made is not touched.
+	Platform string
 	// Dir is the repository: relative names of kubeconfig files start there.
 	Dir string
 	// Saved is the folder for saved plans. It must exist.

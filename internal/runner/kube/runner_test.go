@@ -211,6 +211,15 @@ func testForeign(w *world, ns string) {
 	if cm := w.get(ns, "a"); cm.Data["k"] != "theirs" {
 		w.t.Errorf("it was changed: %v", cm.Data)
 	}
+	// Nor is what the same unit of another platform has made, whatever this one has.
+	w.apply(w.task(ns, plan.Apply, configMap(ns, "b", nil)))
+	w.runner = kube.New(kube.Config{Platform: "other", Saved: w.t.TempDir()})
+	t = w.task(ns, plan.Apply, configMap(ns, "b", nil))
+	_, err = w.runner.Plan(w.t.Context(), t)
+	w.failure(t, err)
+	if p := w.plan(w.task(ns, plan.Destroy)); !p.Idle {
+		w.t.Errorf("it would delete %+v", p.Changes)
+	}
 }
 
 func testConflict(w *world, ns string) {
