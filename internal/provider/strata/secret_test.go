@@ -89,7 +89,7 @@ func TestSecretOfOthersIsNotTakenOver(t *testing.T) {
 	}
 	for says, s := range map[string]*corev1.Secret{
 		"not made by Strata":           theirs(nil),
-		"unit local/workloads/web/db:": theirs(map[string]string{unitAnnotation: "local/workloads/web/db"}),
+		"unit local/workloads/web/db of the platform": theirs(map[string]string{unitAnnotation: "local/workloads/web/db"}),
 	} {
 		env, c := fakeEnvironment(s)
 		err := env.putSecret(context.Background(), c, "strata-data", "db", corev1.SecretTypeOpaque, map[string][]byte{"a": []byte("b")})
