@@ -44,11 +44,11 @@ func Open(ctx context.Context, url, program string) (*pgxpool.Pool, error) {
 }
 
 // verify makes sslmode=require check the server's certificate where the platform says
-// whom to trust (SSL_CERT_DIR or SSL_CERT_FILE). A cloud whose databases have
-// certificates of an authority of their own does not say so, and there the connection is
-// encrypted alone, as sslmode=require promises.
+// whom to trust besides the well-known authorities (SSL_CERT_DIR). A cloud whose databases
+// have certificates of an authority of its own does not say so, and there the connection
+// is encrypted alone, as sslmode=require promises.
 func verify(cfg *pgx.ConnConfig, getenv func(string) string) {
-	if cfg.TLSConfig == nil || (getenv("SSL_CERT_DIR") == "" && getenv("SSL_CERT_FILE") == "") {
+	if cfg.TLSConfig == nil || getenv("SSL_CERT_DIR") == "" {
 		return
 	}
 	cfg.TLSConfig = &tls.Config{ServerName: cfg.Host, MinVersion: tls.VersionTLS12}

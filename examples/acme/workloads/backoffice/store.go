@@ -39,7 +39,7 @@ func openStore(d database) (*store, error) {
 	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = 3*time.Second, 15*time.Second, 15*time.Second
 	// As with Postgres: the server is checked where the platform says whom to trust. Its
 	// certificate is of an authority of the cloud's own elsewhere.
-	trusted := os.Getenv("SSL_CERT_DIR") != "" || os.Getenv("SSL_CERT_FILE") != ""
+	trusted := os.Getenv("SSL_CERT_DIR") != ""
 	cfg.TLS = &tls.Config{ServerName: d.host, MinVersion: tls.VersionTLS12, InsecureSkipVerify: !trusted}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
