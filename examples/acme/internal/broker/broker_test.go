@@ -122,9 +122,9 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	testenv.Wait(t, "what cannot be read is put aside", func() error {
 		d, ok, err := ch.Get("orders-unreadable", true)
-		if err != nil || !ok || d.MessageId != "bad" {
-			return fmt.Errorf("message %q: %v", d.MessageId, err)
+		if err == nil && (!ok || d.MessageId != "bad") {
+			err = fmt.Errorf("message %q", d.MessageId)
 		}
-		return nil
+		return err
 	})
 }

@@ -250,7 +250,8 @@ func (s *site) add(w http.ResponseWriter, r *http.Request, who string) {
 	http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 }
 
-var errAmount = errors.New("An amount looks like 12.50, and is more than nothing.") //nolint:staticcheck // people read it on the page
+// errAmount is read by people, on the page.
+var errAmount = errors.New("An amount looks like 12.50, and is more than nothing.")
 
 // parseAmount reads 12, 12.5 or 12,50.
 func parseAmount(text string) (int64, error) {

@@ -30,7 +30,7 @@ func (w *worker) session(ctx context.Context, conn *amqp.Connection) error {
 	go func() { ends <- broker.Consume(ctx, w.log, conn, shop.ShippedQueue(w.queue), 2, w.shipped) }()
 	err := <-ends
 	cancel()
-	<-ends
+	_ = <-ends // the other one ends because the first did
 	return err
 }
 

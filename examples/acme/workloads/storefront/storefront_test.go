@@ -111,13 +111,24 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) get(t *testing.T, path string) (*http.Response, string) {
-	t.Helper()
-	resp, err := f.http.Get(f.url + path)
-	return read(t, resp, err)
+// answer is what a browser got.
+type answer struct {
+	code   int
+	path   string
+	header http.Header
+	body   string
 }
 
-func (f *fixture) post(t *testing.T, form url.Values, header map[string]string) (*http.Response, string) {
+func (f *fixture) get(t *testing.T, path string) answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.do(t, req)
+}
+
+func (f *fixture) post(t *testing.T, form url.Values, header map[string]string) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.url+"/orders", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -127,12 +138,12 @@ func (f *fixture) post(t *testing.T, form url.Values, header map[string]string) 
 	for k, v := range header {
 		req.Header.Set(k, v)
 	}
-	resp, err := f.http.Do(req)
-	return read(t, resp, err)
+	return f.do(t, req)
 }
 
-func read(t *testing.T, resp *http.Response, err error) (*http.Response, string) {
+func (f *fixture) do(t *testing.T, req *http.Request) answer {
 	t.Helper()
+	resp, err := f.http.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,17 +152,17 @@ func read(t *testing.T, resp *http.Response, err error) (*http.Response, string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return answer{resp.StatusCode, resp.Request.URL.Path, resp.Header, string(body)}
 }
 
-func expect(t *testing.T, what string, resp *http.Response, body string, code int, parts ...string) {
+func (a answer) expect(t *testing.T, what string, code int, parts ...string) {
 	t.Helper()
-	if resp.StatusCode != code {
-		t.Errorf("%s: %s", what, resp.Status)
+	if a.code != code {
+		t.Errorf("%s: status %d", what, a.code)
 	}
 	for _, part := range parts {
-		if !strings.Contains(body, part) {
-			t.Errorf("%s: %q is not in\n%s", what, part, body)
+		if !strings.Contains(a.body, part) {
+			t.Errorf("%s: %q is not in\n%s", what, part, a.body)
 		}
 	}
 }
@@ -160,43 +171,41 @@ var formKey = regexp.MustCompile(`name="key" value="([A-Z2-7]{26})"`)
 
 func TestPages(t *testing.T) {
 	f := newFixture(t)
-	resp, body := f.get(t, "/")
-	expect(t, "home", resp, body, 200, "Mug &lt;script&gt;", "14.50 EUR", "119.05 EUR", "Loved by others", `<label class="hidden" for="n-mug">`)
-	if strings.Contains(body, "<script>") {
+	got := f.get(t, "/")
+	got.expect(t, "home", 200, "Mug &lt;script&gt;", "14.50 EUR", "119.05 EUR", "Loved by others", `<label class="hidden" for="n-mug">`)
+	if strings.Contains(got.body, "<script>") {
 		t.Error("a product's name is markup")
 	}
-	csp := resp.Header.Get("Content-Security-Policy")
-	if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || resp.Header.Get("Strict-Transport-Security") == "" {
-		t.Errorf("headers %v", resp.Header)
+	csp := got.header.Get("Content-Security-Policy")
+	if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || got.header.Get("Strict-Transport-Security") == "" {
+		t.Errorf("headers %v", got.header)
 	}
-	resp, body = f.get(t, "/?q=stool")
-	expect(t, "search", resp, body, 200, "1 product for")
-	resp, body = f.get(t, "/?q="+strings.Repeat("x", 61))
-	expect(t, "long search", resp, body, 200, "at most 60 characters")
-	resp, body = f.get(t, "/products/mug")
-	expect(t, "product", resp, body, 200, "Goes well with it", "Order now")
+	got = f.get(t, "/?q=stool")
+	got.expect(t, "search", 200, "1 product for")
+	got = f.get(t, "/?q="+strings.Repeat("x", 61))
+	got.expect(t, "long search", 200, "at most 60 characters")
+	got = f.get(t, "/products/mug")
+	got.expect(t, "product", 200, "Goes well with it", "Order now")
 	for _, path := range []string{"/products/none", "/orders/AAAAAAAAAAAAAAAA", "/orders/x", "/none", "/assets/none"} {
-		resp, body = f.get(t, path)
-		expect(t, path, resp, body, 404, "Nothing here")
+		got = f.get(t, path)
+		got.expect(t, path, 404, "Nothing here")
 	}
 
 	// Everything that the page names is there, and may be kept.
-	found := regexp.MustCompile(`(?:href|src)="(/assets/[^"]+)"`).FindAllStringSubmatch(body, -1)
+	found := regexp.MustCompile(`(?:href|src)="(/assets/[^"]+)"`).FindAllStringSubmatch(got.body, -1)
 	if len(found) == 0 {
-		t.Errorf("the page names no assets:\n%s", body)
+		t.Errorf("the page names no assets:\n%s", got.body)
 	}
 	for _, m := range found {
-		resp, _ := f.get(t, m[1])
-		if resp.StatusCode != 200 || !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") {
-			t.Errorf("%s: %s %v", m[1], resp.Status, resp.Header)
+		if file := f.get(t, m[1]); file.code != 200 || !strings.Contains(file.header.Get("Cache-Control"), "immutable") {
+			t.Errorf("%s: %d %v", m[1], file.code, file.header)
 		}
 	}
 }
 
 func TestOrdering(t *testing.T) {
 	f := newFixture(t)
-	_, body := f.get(t, "/products/mug")
-	key := formKey.FindStringSubmatch(body)
+	key := formKey.FindStringSubmatch(f.get(t, "/products/mug").body)
 	if key == nil {
 		t.Fatal("the form has no key")
 	}
@@ -204,34 +213,34 @@ func TestOrdering(t *testing.T) {
 		return url.Values{"product": {"mug"}, "quantity": {quantity}, "key": {key[1]}}
 	}
 	for _, bad := range []string{"", "0", "-1", "21", "1.5", "many", "99999999999999999999"} {
-		resp, body := f.post(t, form(bad), nil)
-		expect(t, "quantity "+bad, resp, body, 422, "Please enter a quantity from 1 to 20.", `aria-describedby="problem"`)
+		got := f.post(t, form(bad), nil)
+		got.expect(t, "quantity "+bad, 422, "Please enter a quantity from 1 to 20.", `aria-describedby="problem"`)
 	}
 	// Another site makes the browser order.
-	resp, body := f.post(t, form("2"), map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.test"})
-	expect(t, "another site", resp, body, 403, "This came from another site")
+	got := f.post(t, form("2"), map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.test"})
+	got.expect(t, "another site", 403, "This came from another site")
 	if len(f.placed) != 0 {
 		t.Error("something was ordered")
 	}
 
-	resp, body = f.post(t, form("2"), map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "https://shop.test"})
-	expect(t, "ordering", resp, body, 200, "Thank you", "ABCD-EFGH-IJKL-MNOP", "29.00 EUR", `<noscript><meta http-equiv="refresh"`)
-	if got := <-f.placed; got[0] != key[1] || got[1] != `{"lines":[{"product":"mug","quantity":2}]}` {
-		t.Errorf("placed %v", got)
+	got = f.post(t, form("2"), map[string]string{"Sec-Fetch-Site": "same-origin", "Origin": "https://shop.test"})
+	got.expect(t, "ordering", 200, "Thank you", "ABCD-EFGH-IJKL-MNOP", "29.00 EUR", `<noscript><meta http-equiv="refresh"`)
+	if o := <-f.placed; o[0] != key[1] || o[1] != `{"lines":[{"product":"mug","quantity":2}]}` {
+		t.Errorf("placed %v", o)
 	}
-	if resp.Request.URL.Path != "/orders/"+orderID {
-		t.Errorf("ordering ends at %s", resp.Request.URL)
+	if got.path != "/orders/"+orderID {
+		t.Errorf("ordering ends at %s", got.path)
 	}
 	for status, says := range map[shop.Status]string{shop.Placed: "wait for the payment", shop.Paid: "being packed", shop.Shipped: "on its way"} {
 		f.status.Store(status)
-		resp, body := f.get(t, "/orders/"+orderID+"/status")
-		expect(t, string(status), resp, body, 200, says)
-		if strings.Contains(body, "data-final") != (status == shop.Shipped) || strings.Contains(body, "<html") {
-			t.Errorf("%s:\n%s", status, body)
+		got := f.get(t, "/orders/"+orderID+"/status")
+		got.expect(t, string(status), 200, says)
+		if strings.Contains(got.body, "data-final") != (status == shop.Shipped) || strings.Contains(got.body, "<html") {
+			t.Errorf("%s:\n%s", status, got.body)
 		}
 	}
-	resp, body = f.get(t, "/orders")
-	expect(t, "orders", resp, body, 200, "/orders/"+orderID, "2 × Mug")
+	got = f.get(t, "/orders")
+	got.expect(t, "orders", 200, "/orders/"+orderID, "2 × Mug")
 	u, err := url.Parse(f.url)
 	if err != nil {
 		t.Fatal(err)
@@ -251,14 +260,14 @@ func TestWhatIsDown(t *testing.T) {
 	}
 
 	f.recommenderDown.Store(true)
-	resp, body := f.get(t, "/")
-	expect(t, "no recommender", resp, body, 200, "Oak stool")
-	if strings.Contains(body, "Loved by others") {
+	got := f.get(t, "/")
+	got.expect(t, "no recommender", 200, "Oak stool")
+	if strings.Contains(got.body, "Loved by others") {
 		t.Error("there are recommendations")
 	}
 	f.checkoutDown.Store(true)
-	resp, body = f.post(t, url.Values{"product": {"mug"}, "quantity": {"1"}, "key": {"0123456789abcdef"}}, nil)
-	expect(t, "no checkout", resp, body, 503, "Back in a moment")
+	got = f.post(t, url.Values{"product": {"mug"}, "quantity": {"1"}, "key": {"0123456789abcdef"}}, nil)
+	got.expect(t, "no checkout", 503, "Back in a moment")
 
 	// An old list is better than none; without a cache, there is none.
 	f.catalogDown.Store(true)
@@ -269,16 +278,16 @@ func TestWhatIsDown(t *testing.T) {
 	if err := f.redis.DB(0).Set(listKey, regexp.MustCompile(`"at":"[^"]+"`).ReplaceAllString(old, `"at":"2026-01-01T00:00:00Z"`)); err != nil {
 		t.Fatal(err)
 	}
-	resp, body = f.get(t, "/")
-	expect(t, "no catalog", resp, body, 200, "Oak stool")
-	resp, body = f.get(t, "/?q=OAK")
-	expect(t, "no catalog, searching", resp, body, 200, "1 product for")
+	got = f.get(t, "/")
+	got.expect(t, "no catalog", 200, "Oak stool")
+	got = f.get(t, "/?q=OAK")
+	got.expect(t, "no catalog, searching", 200, "1 product for")
 	f.redis.Close()
-	resp, body = f.get(t, "/")
-	expect(t, "no catalog and no cache", resp, body, 503, "Back in a moment")
+	got = f.get(t, "/")
+	got.expect(t, "no catalog and no cache", 503, "Back in a moment")
 	f.catalogDown.Store(false)
-	resp, body = f.get(t, "/")
-	expect(t, "no cache", resp, body, 200, "Oak stool")
+	got = f.get(t, "/")
+	got.expect(t, "no cache", 200, "Oak stool")
 }
 
 func TestSettings(t *testing.T) {
