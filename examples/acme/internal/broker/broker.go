@@ -18,6 +18,9 @@ import (
 	"example.com/acme/internal/retry"
 )
 
+// settled is how long a connection has to hold to count as one that works.
+const settled = 5 * time.Second
+
 // Message is what queues hold.
 type Message struct {
 	// ID is the same each time that a message is sent again.
@@ -52,11 +55,11 @@ func (l *Link) Check(context.Context) error {
 // ends. The session's context ends with the connection.
 func (l *Link) Run(ctx context.Context, session func(context.Context, *amqp.Connection) error) error {
 	for {
-		// An attempt that got as far as its session starts with the shortest pause again.
+		// After a connection that held for a while, the pauses start anew.
 		err := retry.Do(ctx, l.log, "connecting to the broker", func(ctx context.Context) error {
 			started := time.Now()
 			err := l.once(ctx, session)
-			if err != nil && ctx.Err() == nil && time.Since(started) > time.Minute {
+			if err != nil && ctx.Err() == nil && time.Since(started) > settled {
 				l.log.WarnContext(ctx, "the connection to the broker ended", "error", err.Error())
 				return nil
 			}

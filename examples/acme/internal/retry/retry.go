@@ -13,7 +13,7 @@ import (
 // is found within seconds, and long enough not to hinder its start.
 const (
 	first   = 200 * time.Millisecond
-	longest = 10 * time.Second
+	longest = 5 * time.Second
 )
 
 // Do calls f until it succeeds or the context ends; then it returns the context's error.
