@@ -52,7 +52,7 @@ func NewBuilder(note func(string)) (*Builder, error) {
 }
 
 // version is part of what layers are cached by: it changes with how they are made.
-const version = "3"
+const version = "4"
 
 func (b *Builder) note(format string, args ...any) {
 	if b.Note != nil {

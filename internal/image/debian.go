@@ -341,7 +341,7 @@ func (t *tree) add(archive *tar.Reader, s *Spec) error {
 
 // wants says whether a package's file comes into the image.
 func (s *Spec) wants(name string) bool {
-	licence := strings.HasPrefix(name, "/usr/share/doc/") && strings.HasSuffix(name, "/copyright")
+	licence, _ := path.Match("/usr/share/doc/*/copyright", name)
 	return licence || within(s.Keep, name) || !within(s.Drop, name) && !within(unwanted, name)
 }
 

@@ -157,10 +157,10 @@ func (b *Builder) compile(ctx context.Context, r *Recipe, mayBuild bool) (binary
 	if err != nil {
 		return binary{}, fmt.Errorf("go build in %s: %w\n%s", dir, err, bytes.TrimSpace(out))
 	}
+	if _, err := buildinfo.ReadFile(fresh); err != nil {
+		return binary{}, fmt.Errorf("spec.go: %s is no main package: %w", dir, err)
+	}
 	if err := os.Rename(fresh, file); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%s is no main package", dir)
-		}
 		return binary{}, err
 	}
 	if err := prune(folder, ".bin", keptPrograms, func(base string) error { return os.Remove(base + ".bin") }); err != nil {

@@ -147,6 +147,9 @@ func (r *Recipe) validate(file string, l *diag.List) {
 	for i, f := range s.Files {
 		at := spec.With("files", i)
 		absolutes(at.With("path"), f.Path)
+		if (f.From == "") == (f.Content == "") {
+			fail(at, "", "%s needs either content or from", f.Path)
+		}
 		if f.From != "" && (r.Dir == "" || !filepath.IsLocal(f.From)) {
 			fail(at.With("from"), "", "%s is not in the recipe's folder", f.From)
 		}
@@ -214,11 +217,11 @@ func ReadAll(fsys fs.FS) (Recipes, error) {
 // ReadWorkload reads the recipe in a workload's folder. The error wraps
 // fs.ErrNotExist where there is none: then nothing is built for the workload.
 func ReadWorkload(dir string) (*Recipe, error) {
+	file := filepath.Join(dir, RecipeFile)
 	dir, err := filepath.Abs(dir) // its last part is the workload's name, also of "."
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, RecipeFile)
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
