@@ -7,10 +7,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -23,9 +27,12 @@ type Tunnel struct {
 	pick func(context.Context) (*corev1.Pod, error)
 	note func(string)
 
-	mu   sync.Mutex
+	mu sync.Mutex
+	// conn leads to pod; all are those that were made, of which some may carry
+	// connections to pods that are ending.
 	conn httpstream.Connection
-	pod  string
+	pod  *corev1.Pod
+	all  []httpstream.Connection
 	id   int
 }
 
@@ -39,10 +46,10 @@ func (c *Client) Tunnel(pick func(context.Context) (*corev1.Pod, error), note fu
 func (t *Tunnel) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.conn != nil {
-		t.conn.Close()
-		t.conn = nil
+	for _, c := range t.all {
+		c.Close()
 	}
+	t.conn, t.all = nil, nil
 }
 
 // Serve passes the connections of a listener on to a port of the pods, until ctx ends.
@@ -110,6 +117,9 @@ func (t *Tunnel) carry(ctx context.Context, conn net.Conn, port int) error {
 func (t *Tunnel) streams(ctx context.Context, port int) (to httpstream.Connection, data, fail httpstream.Stream, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.conn != nil && !t.there(ctx) {
+		t.conn = nil
+	}
 	for try := 0; ; try++ {
 		fresh := t.conn == nil
 		if fresh {
@@ -137,9 +147,39 @@ func (t *Tunnel) streams(ctx context.Context, port int) (to httpstream.Connectio
 	}
 }
 
+// there reports whether the pod is there and not ending: a connection to it may outlive
+// what answered.
+func (t *Tunnel) there(ctx context.Context) bool {
+	p, err := t.c.Typed.CoreV1().Pods(t.pod.Namespace).Get(ctx, t.pod.Name, metav1.GetOptions{})
+	if err != nil {
+		return !apierrors.IsNotFound(err)
+	}
+	return p.UID == t.pod.UID && p.DeletionTimestamp == nil && p.Status.Phase == corev1.PodRunning
+}
+
+// patience is how long a connection waits for a pod that takes the place of another.
+const patience = 15 * time.Second
+
+// next picks a pod. Where there was one before, it waits for the one that comes after.
+func (t *Tunnel) next(ctx context.Context) (*corev1.Pod, error) {
+	limit, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		p, err := t.pick(ctx)
+		if err == nil || t.pod == nil {
+			return p, err
+		}
+		select {
+		case <-limit.Done():
+			return nil, err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
 // dial connects to a pod; t.mu is held.
 func (t *Tunnel) dial(ctx context.Context) error {
-	p, err := t.pick(ctx)
+	p, err := t.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,10 +199,10 @@ func (t *Tunnel) dial(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("connect to pod %s: %w", p.Name, err)
 	}
-	if t.pod != "" && t.pod != p.Name {
+	if t.pod != nil && t.pod.Name != p.Name {
 		t.note("goes on with pod " + p.Name)
 	}
-	t.conn, t.pod = conn, p.Name
+	t.conn, t.pod, t.all = conn, p, append(t.all, conn)
 	go func() {
 		// A connection that the pod has taken along must not be used again.
 		<-conn.CloseChan()
@@ -171,6 +211,7 @@ func (t *Tunnel) dial(ctx context.Context) error {
 		if t.conn == conn {
 			t.conn = nil
 		}
+		t.all = slices.DeleteFunc(t.all, func(c httpstream.Connection) bool { return c == conn })
 	}()
 	return nil
 }
