@@ -49,6 +49,9 @@ func (c Config) wayOut() error {
 	if err != nil {
 		return err
 	}
+	if err := c.pass(); err != nil {
+		return err
+	}
 	out, err := outward()
 	if err != nil {
 		return err
@@ -107,5 +110,5 @@ func (c Config) unlink() error {
 		err = errors.Join(err, lookup)
 	}
 	// Deleting what is not there is an error unless it is made before.
-	return errors.Join(err, nft(fmt.Sprintf("table ip %[1]s {}\ndelete table ip %[1]s\n", c.table())))
+	return errors.Join(err, c.unpass(), nft(fmt.Sprintf("table ip %[1]s {}\ndelete table ip %[1]s\n", c.table())))
 }
