@@ -28,10 +28,9 @@ var services = map[string]service{
 }
 
 func main() {
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	code, err := run(ctx, os.Args[1:], defaultPlaces)
+	code, err := run(ctx, os.Args[1:], defaultPlaces, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "strata-entry: "+err.Error())
 	}
@@ -39,7 +38,7 @@ func main() {
 }
 
 // run does what the arguments say and returns the exit code.
-func run(ctx context.Context, args []string, p places) (int, error) {
+func run(ctx context.Context, args []string, p places, log *slog.Logger) (int, error) {
 	if len(args) == 1 && args[0] == "probe" {
 		if err := probe(ctx, p); err != nil {
 			return 1, err
@@ -53,7 +52,7 @@ func run(ctx context.Context, args []string, p places) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return supervise(ctx, services[args[0]], c)
+	return supervise(ctx, services[args[0]], c, log)
 }
 
 // probe succeeds when the server in this container serves, and is what the environment

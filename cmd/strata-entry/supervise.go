@@ -47,7 +47,7 @@ type process struct {
 }
 
 // supervise runs a service until it ends or ctx does, and returns the exit code.
-func supervise(ctx context.Context, s service, c *config) (int, error) {
+func supervise(ctx context.Context, s service, c *config, log *slog.Logger) (int, error) {
 	if err := os.Remove(c.ready()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 1, err
 	}
@@ -58,7 +58,7 @@ func supervise(ctx context.Context, s service, c *config) (int, error) {
 	}
 	defer unlock()
 	if !c.tls {
-		slog.Warn("there is no certificate, so this server speaks plain text", "expected", c.cert())
+		log.Warn("there is no certificate, so this server speaks plain text", "expected", c.cert())
 	}
 	p, err := s.prepare(ctx, c)
 	if err != nil {
@@ -95,7 +95,7 @@ func supervise(ctx context.Context, s service, c *config) (int, error) {
 				err = os.WriteFile(c.ready(), []byte(c.service), 0o600)
 			}
 			if err == nil {
-				slog.Info("ready", "service", c.service)
+				log.Info("ready", "service", c.service)
 				continue
 			}
 			if ctx.Err() == nil {
@@ -104,7 +104,7 @@ func supervise(ctx context.Context, s service, c *config) (int, error) {
 			stopping = true
 		case <-tick.C:
 			if !bytes.Equal(seen, c.fingerprint()) {
-				slog.Info("the certificate or the password has changed: ending, so that a restart takes it")
+				log.Info("the certificate or the password has changed: ending, so that a restart takes it")
 				stopping = true
 			}
 		case <-ctx.Done():
@@ -113,7 +113,7 @@ func supervise(ctx context.Context, s service, c *config) (int, error) {
 	}
 	cancel()
 	_ = os.Remove(c.ready())
-	slog.Info("stopping", "service", c.service)
+	log.Info("stopping", "service", c.service)
 	if err := cmd.Process.Signal(p.stop); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return 1, errors.Join(cause, err)
 	}

@@ -98,7 +98,7 @@ func (a *app) showRecipeErrors(err error) error {
 
 // flatten returns the errors that were joined.
 func flatten(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the error itself is meant
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

@@ -1,8 +1,7 @@
 package image_test
 
 import (
-	"io"
-	"log"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ import (
 // TestPush pushes an image to a registry, as it was built and as it was found in the
 // cache, and pulls what a cluster would.
 func TestPush(t *testing.T) {
-	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	server := httptest.NewServer(registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo))))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
 	b := builder(t)
