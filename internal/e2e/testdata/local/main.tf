@@ -51,12 +51,17 @@ module "secrets" {
   kubeconfig  = module.cluster.kubeconfig
 }
 
+# Units wait for each other; within one root only what refers to something waits for it.
+locals {
+  kubeconfig = one([for s in module.secrets : s.store == "" ? null : module.cluster.kubeconfig])
+}
+
 module "postgres" {
   source = "MODULES/postgres"
   count  = var.services ? 1 : 0
 
   name         = "acme-test-db"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/db"
   protected    = var.protected
@@ -69,7 +74,7 @@ module "mysql" {
   count  = var.services ? 1 : 0
 
   name         = "acme-test-loyalty"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/loyalty"
   protected    = false
@@ -80,7 +85,7 @@ module "redis" {
   count  = var.services ? 1 : 0
 
   name         = "acme-test-cache"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/cache"
   protected    = false
@@ -91,7 +96,7 @@ module "amqp" {
   count  = var.services ? 1 : 0
 
   name         = "acme-test-events"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/events"
   protected    = false
@@ -103,7 +108,7 @@ module "s3" {
   count  = var.services ? 1 : 0
 
   name         = "acme-test-images"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/images"
   protected    = false
@@ -114,7 +119,7 @@ module "topic" {
   count  = var.services ? 1 : 0
 
   name         = "acme-test-stream"
-  kubeconfig   = module.cluster.kubeconfig
+  kubeconfig   = local.kubeconfig
   secret_store = module.secrets[0].store
   secret_path  = "acme/test/stream"
   protected    = false
