@@ -30,9 +30,9 @@ terminal the command has one too; otherwise it gets standard input as it is.
 
 It runs in the newest pod that is ready, in the container main or the first one.
 Images that Strata builds have no shell, unless their recipe says why.`,
-		Example: `  strata exec local --unit workloads/checkout/db -- psql --version
-  strata exec local checkout -c main -- /app --version
-  strata exec local checkout/db -- pg_dump -Fc orders > orders.dump`,
+		Example: `  strata exec local checkout -c main -- /usr/local/bin/checkout --help
+  strata exec local --unit workloads/checkout/db -- /bin/sh
+  strata exec local checkout/db -- /usr/lib/postgresql/15/bin/psql --version`,
 		Args: func(c *cobra.Command, args []string) error {
 			at := c.ArgsLenAtDash()
 			if at < 0 {
@@ -85,7 +85,7 @@ func (a *app) exec(ctx context.Context, args, command []string, f targetFlags, n
 	case err != nil && ctx.Err() != nil:
 		return exitError{130}
 	case err != nil && strings.Contains(err.Error(), "no such file or directory"), err != nil && strings.Contains(err.Error(), "executable file not found"):
-		return fmt.Errorf("%s, container %s, has no program %q. Images have what their recipe names and nothing else, most of them no shell", t.name(), e.Container, command[0])
+		return fmt.Errorf("%s, container %s, has no program %q: give its full path, if it is not in PATH. Images have what their recipe names and nothing else, most of them no shell", t.name(), e.Container, command[0])
 	case err != nil:
 		return err
 	case code != 0:

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 )
 
@@ -58,6 +59,9 @@ func (c *Client) Explain(ctx context.Context, obj *unstructured.Unstructured) (w
 	if err != nil {
 		return nil, false
 	}
+	if len(pods.Items) == 0 {
+		return c.refused(ctx, obj), false
+	}
 	seen := map[string]bool{}
 	for i := range pods.Items {
 		p := &pods.Items[i]
@@ -78,6 +82,33 @@ func (c *Client) Explain(ctx context.Context, obj *unstructured.Unstructured) (w
 		}
 	}
 	return why, hopeless
+}
+
+// refused says why the API server does not let a workload have pods: a quota that is used
+// up, or a rule that they break.
+func (c *Client) refused(ctx context.Context, obj *unstructured.Unstructured) []string {
+	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
+	for _, one := range conditions {
+		m, _ := one.(map[string]any)
+		if m["type"] == "ReplicaFailure" && m["status"] == "True" {
+			message, _, _ := unstructured.NestedString(m, "message")
+			return []string{"its pods are refused: " + oneLine(message)}
+		}
+	}
+	// Others than Deployments say it in events alone.
+	events, err := c.Typed.CoreV1().Events(obj.GetNamespace()).List(ctx, metav1.ListOptions{FieldSelector: fields.Set{
+		"involvedObject.uid": string(obj.GetUID()), "reason": "FailedCreate",
+	}.String()})
+	if err != nil || len(events.Items) == 0 {
+		return nil
+	}
+	last := events.Items[0]
+	for _, e := range events.Items {
+		if e.LastTimestamp.After(last.LastTimestamp.Time) {
+			last = e
+		}
+	}
+	return []string{"its pods are refused: " + oneLine(last.Message)}
 }
 
 // spoke returns the container of a pod whose log is worth reading, and whether it is

@@ -1,0 +1,33 @@
+package cluster
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// TestExplainRefused: what has no pods says why it may have none.
+func TestExplainRefused(t *testing.T) {
+	event := func(name, message string, at int64) runtime.Object {
+		return &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: name}, InvolvedObject: corev1.ObjectReference{UID: "7"}, Reason: "FailedCreate",
+			Message: message, LastTimestamp: metav1.NewTime(time.Unix(at, 0)),
+		}
+	}
+	c := &Client{Typed: fake.NewClientset(event("old", "first", 1), event("new", "pods \"db-0\" is forbidden:\nexceeded quota", 2))}
+	for text, want := range map[string]string{
+		`{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"api","namespace":"a"},"spec":{"selector":{"matchLabels":{"name":"api"}}},
+			"status":{"conditions":[{"type":"Progressing","status":"True"},{"type":"ReplicaFailure","status":"True","message":"violates PodSecurity"}]}}`: "its pods are refused: violates PodSecurity",
+		`{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db","namespace":"a","uid":"7"},"spec":{"selector":{"matchLabels":{"name":"db"}}}}`: `its pods are refused: pods "db-0" is forbidden: exceeded quota`,
+	} {
+		why, hopeless := c.Explain(t.Context(), parsed(t, text))
+		if !slices.Equal(why, []string{want}) || hopeless {
+			t.Errorf("%q, %v; want %q", why, hopeless, want)
+		}
+	}
+}
