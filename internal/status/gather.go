@@ -144,7 +144,8 @@ func build(s Source, sees seen) (*Environment, error) {
 			if u.State == Ready {
 				u.State = Partial
 			}
-		case e.Cluster.Access != Running && g.Kind == graph.Kube:
+		case e.Cluster.Access == Stopped, e.Cluster.Access != Running && g.Kind == graph.Kube:
+			// With its node everything of a local environment stands still, databases too.
 			u.State = Unknown
 		}
 		if d := digest(g); applied && d != "" {

@@ -134,22 +134,25 @@ func TestBuildWithoutCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := Source{Graph: g, Cluster: Cluster{Access: Stopped}, Digest: func(Images) (func(graph.Unit) string, error) {
+	s := Source{Graph: g, Digest: func(Images) (func(graph.Unit) string, error) {
 		return func(graph.Unit) string { return "" }, nil // nobody knows which images run
 	}}
 	for _, r := range []string{"network", "workloads/api"} {
 		s.Rows = append(s.Rows, store.Unit{Addr: unit(r), Status: store.Applied, Digest: "then"})
 	}
-	e, err := Gather(t.Context(), s, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []State{Ready, Unknown} {
-		if e.Units[i].State != want || e.Units[i].Changed {
-			t.Errorf("%+v, want %s", e.Units[i], want)
+	for access, want := range map[Access][]State{Unreachable: {Ready, Unknown}, Stopped: {Unknown, Unknown}} {
+		s.Cluster.Access = access
+		e, err := Gather(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if e.Well() {
-		t.Error("an environment that is stopped is well")
+		for i := range want {
+			if e.Units[i].State != want[i] || e.Units[i].Changed {
+				t.Errorf("%s: %+v, want %s", access, e.Units[i], want[i])
+			}
+		}
+		if e.Well() {
+			t.Errorf("an environment that is %s is well", access)
+		}
 	}
 }
