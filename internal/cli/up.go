@@ -68,8 +68,9 @@ func (a *app) up(ctx context.Context, args []string, f *engineFlags, format stri
 	if f.timeout == 0 {
 		f.timeout = 8 * time.Minute // longer than a module waits for a server, so that the module says why
 	}
+	var started time.Time
 	if !ownCluster(e) {
-		if err := a.upNode(ctx, st, platform, env); err != nil {
+		if started, err = a.upNode(ctx, st, platform, env); err != nil {
 			return err
 		}
 	}
@@ -87,7 +88,7 @@ func (a *app) up(ctx context.Context, args []string, f *engineFlags, format stri
 	if err != nil {
 		return err
 	}
-	if err := a.upReady(ctx, st, s, f.timeout); err != nil {
+	if err := a.upReady(ctx, st, s, started, f.timeout); err != nil {
 		return err
 	}
 	return a.upDone(s, changed, time.Since(st.began), format)
@@ -120,28 +121,30 @@ func (a *app) upCheck(ctx context.Context, st *steps, args []string) (e *model.E
 }
 
 // upNode starts the environment's node if it was there before. A new one is made when
-// the cluster is applied, but what this machine lacks for it is said at once.
-func (a *app) upNode(ctx context.Context, st *steps, p *model.Platform, env string) error {
+// the cluster is applied, but what this machine lacks for it is said at once. It returns
+// when it began to start the node; the zero time where it did not.
+func (a *app) upNode(ctx context.Context, st *steps, p *model.Platform, env string) (time.Time, error) {
 	dir := nodeDir(p, env)
 	cfg, err := node.Load(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return node.Check()
+		return time.Time{}, node.Check()
 	}
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	if node.Ready(dir) {
-		return nil
+		return time.Time{}, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	root, err := filepath.Abs(a.dir)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	return st.do("start the node", false, func() (string, error) {
+	began := time.Now()
+	return began, st.do("start the node", false, func() (string, error) {
 		_, err := node.Start(ctx, node.Options{Name: cfg.Name, Owner: root, Program: self, Kube: filepath.Join(filepath.Dir(self), "strata-kube")})
 		return "", err
 	})
@@ -194,7 +197,7 @@ func (a *app) upApply(ctx context.Context, st *steps, s *session) (int, error) {
 
 // upReady waits until all that runs in the cluster is ready, also what was applied
 // before: a node that was started takes a moment to bring everything back.
-func (a *app) upReady(ctx context.Context, st *steps, s *session, patience time.Duration) error {
+func (a *app) upReady(ctx context.Context, st *steps, s *session, started time.Time, patience time.Duration) error {
 	file := ""
 	if ownCluster(s.target.Compiled.Environment()) {
 		name, _ := s.target.Compiled.Environment().Spec.Cluster.Existing["kubeconfig"].(string)
@@ -216,7 +219,7 @@ func (a *app) upReady(ctx context.Context, st *steps, s *session, patience time.
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return st.do("wait until all is ready", false, func() (string, error) {
-		n, err := c.WaitReady(limit, "app.kubernetes.io/managed-by=strata", st.detail)
+		n, err := c.WaitReady(limit, "app.kubernetes.io/managed-by=strata", started, st.detail)
 		return plural(n, "deployment"), err
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,7 +17,10 @@ import (
 // WaitReady waits until every Deployment and StatefulSet that a label selector matches
 // is ready, and returns how many there are. note takes the name of one that is not,
 // while it waits. When ctx ends the error says why those that are left are not ready.
-func (c *Client) WaitReady(ctx context.Context, selector string, note func(string)) (int, error) {
+//
+// Pods of a node that was started anew count as ready until it has looked at them.
+// since, unless it is zero, is when that was: their containers have to be younger.
+func (c *Client) WaitReady(ctx context.Context, selector string, since time.Time, note func(string)) (int, error) {
 	for {
 		list, err := c.workloads(ctx, selector)
 		if err != nil && ctx.Err() == nil && !Unreachable(err) {
@@ -28,8 +32,14 @@ func (c *Client) WaitReady(ctx context.Context, selector string, note func(strin
 				waiting = append(waiting, u)
 			}
 		}
+		stale := ""
 		if err == nil && len(waiting) == 0 {
-			return len(list), nil
+			if stale, err = c.stale(ctx, since); err == nil && stale == "" {
+				return len(list), nil
+			}
+		}
+		if stale != "" {
+			note(stale)
 		}
 		if len(waiting) > 0 {
 			note(fmt.Sprintf("%d of %d: %s", len(list)-len(waiting), len(list), Name(waiting[0])))
@@ -40,6 +50,31 @@ func (c *Client) WaitReady(ctx context.Context, selector string, note func(strin
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// stale returns a pod of the cluster that has not been started since then; "" where all
+// have been.
+func (c *Client) stale(ctx context.Context, since time.Time) (string, error) {
+	if since.IsZero() {
+		return "", nil
+	}
+	pods, err := c.Typed.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	// The API server keeps whole seconds.
+	since = since.Truncate(time.Second)
+	for _, p := range pods.Items {
+		if p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodRunning {
+			continue
+		}
+		for _, s := range p.Status.ContainerStatuses {
+			if s.State.Running == nil || s.State.Running.StartedAt.Time.Before(since) {
+				return "pod " + p.Namespace + "/" + p.Name, nil
+			}
+		}
+	}
+	return "", nil
 }
 
 // unready says why workloads are not ready.
