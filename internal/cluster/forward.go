@@ -15,9 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 )
 
 // Tunnel carries connections to ports of a pod. When the pod goes, the next connection
@@ -188,11 +188,11 @@ func (t *Tunnel) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ws, err := portforward.NewSPDYOverWebsocketDialer(url, t.c.REST)
+	ws, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, t.c.REST)
 	if err != nil {
 		return err
 	}
-	d := portforward.NewFallbackDialer(ws, spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url), func(err error) bool {
+	d := portforward.NewFallbackDialerForStreaming(ws, spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url), func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 	})
 	conn, _, err := d.Dial(portforward.PortForwardProtocolV1Name)
