@@ -88,7 +88,7 @@ func TestSecretOfOthersIsNotTakenOver(t *testing.T) {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "strata-data", Name: "db", Annotations: annotations}}
 	}
 	for says, s := range map[string]*corev1.Secret{
-		"not made by Strata":           theirs(nil),
+		"not made by Strata":                          theirs(nil),
 		"unit local/workloads/web/db of the platform": theirs(map[string]string{unitAnnotation: "local/workloads/web/db"}),
 	} {
 		env, c := fakeEnvironment(s)
