@@ -198,19 +198,9 @@ func (a *app) upApply(ctx context.Context, st *steps, s *session) (int, error) {
 // upReady waits until all that runs in the cluster is ready, also what was applied
 // before: a node that was started takes a moment to bring everything back.
 func (a *app) upReady(ctx context.Context, st *steps, s *session, started time.Time, patience time.Duration) error {
-	file := ""
-	if ownCluster(s.target.Compiled.Environment()) {
-		name, _ := s.target.Compiled.Environment().Spec.Cluster.Existing["kubeconfig"].(string)
-		var err error
-		if file, err = a.inRepository(name); err != nil {
-			return err
-		}
-	} else {
-		cfg, err := node.Load(nodeDir(s.check.Model.Platform, s.work.env))
-		if err != nil {
-			return err
-		}
-		file = cfg.Kubeconfig()
+	file, err := a.upKubeconfig(s)
+	if err != nil {
+		return err
 	}
 	c, err := cluster.Open(file)
 	if err != nil {
@@ -222,6 +212,16 @@ func (a *app) upReady(ctx context.Context, st *steps, s *session, started time.T
 		n, err := c.WaitReady(limit, "app.kubernetes.io/managed-by=strata", started, st.detail)
 		return plural(n, "deployment"), err
 	})
+}
+
+// upKubeconfig is the file that says how to reach the environment's cluster.
+func (a *app) upKubeconfig(s *session) (string, error) {
+	if e := s.target.Compiled.Environment(); ownCluster(e) {
+		name, _ := e.Spec.Cluster.Existing["kubeconfig"].(string)
+		return a.inRepository(name)
+	}
+	cfg, err := node.Load(nodeDir(s.check.Model.Platform, s.work.env))
+	return cfg.Kubeconfig(), err
 }
 
 // upResult is what `strata up -o json` prints.

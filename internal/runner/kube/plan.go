@@ -252,7 +252,7 @@ func values(before, after *unstructured.Unstructured, it *item) plan.Values {
 		v.Before = plain(before)
 	}
 	if it.Unknown != nil {
-		v.Unknown = map[string]any(it.Unknown)
+		v.Unknown = it.Unknown
 	}
 	if it.Object.GetKind() == "Secret" {
 		hidden := map[string]any{"data": true, "stringData": true}
