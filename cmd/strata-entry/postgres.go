@@ -138,7 +138,7 @@ func (postgres) provision(ctx context.Context, c *config) error {
 }
 
 func (postgres) answers(ctx context.Context, c *config) error {
-	_, err := command(ctx, "", postgresBin+"pg_isready", "--quiet", "--host", c.run)
+	_, err := command(ctx, "", postgresBin+"pg_isready", "--quiet", "--host", c.run, "--username", "postgres", "--dbname", "postgres")
 	return err
 }
 
