@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -52,7 +53,8 @@ type localBench struct {
 }
 
 func (b *localBench) measure(dir string) error {
-	fmt.Print("examples/acme on a node of its own, `strata up` and what else people type. The engines are built.\n\n| what | wall |\n| --- | ---: |\n")
+	fmt.Printf("%s, %s, %d cores. examples/acme on a node of its own; the engines are built. Command: `make bench`, or this section alone with\n"+
+		"`go run ./internal/bench -only local`.\n\n| what | wall |\n| --- | ---: |\n", time.Now().Format(time.DateOnly), cpuModel(), runtime.NumCPU())
 	purge := []string{"down", "--purge", "--yes"}
 	images := filepath.Join(dir, "cache")
 	for _, s := range []struct {
