@@ -16,7 +16,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	_ "modernc.org/sqlite"             // the driver "sqlite"
+	"modernc.org/sqlite"               // the driver "sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/stratahq/strata/internal/store"
 )
@@ -56,10 +57,32 @@ func Open(ctx context.Context, where string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.migrate(ctx); err != nil {
+	if err := d.begin(ctx); err != nil {
 		return nil, errors.Join(d.explain("open", err), d.db.Close())
 	}
 	return d, nil
+}
+
+// patience is how long a store may be in somebody else's hands.
+const patience = 10 * time.Second
+
+// begin makes the tables of a new store. Who opens a new file of sqlite turns its
+// journal into a write-ahead log, and of two who do so at once sqlite refuses one
+// without waiting, whatever its busy timeout says.
+func (d *DB) begin(ctx context.Context) error {
+	limit := time.Now().Add(patience)
+	for {
+		err := d.migrate(ctx)
+		var failed *sqlite.Error
+		if !errors.As(err, &failed) || failed.Code()&0xff != sqlitelib.SQLITE_BUSY || time.Now().After(limit) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func (d *DB) openSqlite(path string) error {
