@@ -203,7 +203,9 @@ func sources(dir string) (string, error) {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() || strings.HasSuffix(name, "_test.go") {
+		// A changed description is no changed program: it would build those of all its
+		// neighbours in the module anew.
+		if !d.Type().IsRegular() || strings.HasSuffix(name, "_test.go") || name == "score.yaml" || name == RecipeFile {
 			return nil
 		}
 		data, err := os.ReadFile(file)
