@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config"},
 		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
@@ -16,7 +16,8 @@ var Repository = Rules{
 		{"internal/compile", "internal/policy"},
 		{"internal/check", "internal/store", "internal/tfmodule"},
 		{"internal/engine", "internal/store/..."},
-		{"internal/node", "internal/image", "internal/proxy", "internal/identity"},
+		{"internal/node", "internal/image", "internal/proxy", "internal/identity", "internal/scaling"},
+		{"internal/proxy/sidecar", "internal/proxy/gateway", "internal/gateway"},
 		{"internal/runner/...", "internal/provider/..."},
 		{"internal/status"},
 		{"internal/cli/view"},
@@ -34,10 +35,15 @@ var Repository = Rules{
 		"cmd/strata":        {"internal/cli"},
 		"internal/output":   {"internal/par"},
 		"internal/yamlout":  {},
+		// The data plane is small: it knows nothing of the rest.
+		"internal/proxy/config":  {},
+		"internal/proxy":         {"internal/proxy/config"},
+		"internal/proxy/sidecar": {"internal/proxy", "internal/proxy/config"},
+		"internal/proxy/gateway": {"internal/proxy", "internal/proxy/config"},
 	},
 	Concurrent: []string{
 		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/...", "internal/runner/...", "internal/provider/...", "internal/node",
-		"internal/proxy", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
+		"internal/proxy/...", "internal/gateway", "internal/scaling", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},
 	MaxLines: 500,
