@@ -36,7 +36,15 @@ const (
 	// ControlNamespace and ControlAccount are where the control plane runs and as whom.
 	ControlNamespace = "strata-system"
 	ControlAccount   = "strata-control"
+
+	// IdentityAnnotation is on the Services of workloads in the mesh: the SPIFFE ID that
+	// the sidecars behind it have.
+	IdentityAnnotation = "strata.dev/identity"
 )
+
+// GatewayAccount returns the name of the service account, and so of the identity, that
+// the pods of a Gateway run as, in the Gateway's namespace.
+func GatewayAccount(gateway string) string { return gateway + "-gateway" }
 
 // TrustDomain returns the trust domain of an environment, such as "prod.acme.example".
 func TrustDomain(environment, platformDomain string) string {
