@@ -5,7 +5,12 @@
 // alone, so that the compiler and the control plane can write what the proxies read.
 package config
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+	"time"
+)
 
 // Ports and files of every pod in the mesh.
 const (
@@ -55,6 +60,19 @@ func TrustDomain(environment, platformDomain string) string {
 // (https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md).
 func ID(trustDomain, namespace, account string) string {
 	return "spiffe://" + trustDomain + "/ns/" + namespace + "/sa/" + account
+}
+
+// GatewayAccount returns the name of the service account of a gateway's pods, and of all
+// other objects that make up the gateway: "<gateway>-<class>" as GEP-1762 asks. A name that
+// is no DNS label is made one, with a digest that keeps it apart from others.
+func GatewayAccount(gateway, class string) string {
+	name := gateway + "-" + class
+	if len(name) <= 63 && !strings.Contains(name, ".") {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	name = strings.ReplaceAll(name, ".", "-")
+	return name[:min(52, len(name))] + "-" + hex.EncodeToString(sum[:5])
 }
 
 // Protocols of a call.

@@ -22,11 +22,23 @@ type Port struct {
 	Listen int `json:"listen"`
 	Public int `json:"public"`
 	// TLS says that connections begin with TLS, which is terminated here.
-	TLS       bool       `json:"tls,omitempty"`
+	TLS bool `json:"tls,omitempty"`
+	// Clients says that clients have to show certificates; nil: they need none.
+	Clients   *ClientTLS `json:"clients,omitempty"`
 	Listeners []Listener `json:"listeners"`
 }
 
-// Listener is a listener of the Gateway API: one of those that share a port.
+// ClientTLS is how clients' certificates are verified (GEP-91).
+type ClientTLS struct {
+	// CAs are certificates in PEM. Where they hold none, no client's certificate is valid.
+	CAs string `json:"cas"`
+	// Optional lets in clients without a certificate, or with one that is not valid.
+	Optional bool `json:"optional,omitempty"`
+}
+
+// Listener is a listener of the Gateway API: one of those that share a port. A request
+// belongs to the listener with the most specific hostname that matches it, and to no other
+// one, even if that one has no route for it (GatewayHTTPListenerIsolation).
 type Listener struct {
 	Name string `json:"name"`
 	// Hostname is a name, a wildcard such as "*.example.com", or empty for all names.
@@ -34,7 +46,8 @@ type Listener struct {
 	// Certificates are for Hostname; the first that matches a client's server name is
 	// used, else the first.
 	Certificates []Certificate `json:"certificates,omitempty"`
-	// Hosts are the names that routes are for, the most specific first.
+	// Hosts are the names that routes are for, the most specific first. A request is tried
+	// with the routes of each host that matches, in order, until one matches.
 	Hosts []Host `json:"hosts,omitempty"`
 }
 
@@ -60,7 +73,8 @@ type Route struct {
 	// Filters of the rule, in order.
 	Filters []Filter `json:"filters,omitempty"`
 	// Targets share the requests by weight. With none, or when the chosen one is not
-	// valid, requests get 500.
+	// valid, requests get 500, unless a filter has answered; when its backend has no
+	// endpoints they get 503.
 	Targets []Target `json:"targets,omitempty"`
 	// RequestTimeout bounds the whole request, BackendTimeout each try; 0 means no limit.
 	RequestTimeout Duration `json:"requestTimeout,omitempty"`
@@ -204,7 +218,7 @@ type TokenRule struct {
 
 // Backend is a port of a Service.
 type Backend struct {
-	// Name is "namespace/name:port".
+	// Name is "namespace/name:port", with what else tells backends of a port apart behind it.
 	Name      string     `json:"name"`
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 	// Identity is the SPIFFE ID of the sidecars at the endpoints; empty: plain text, for
@@ -227,6 +241,10 @@ type BackendTLS struct {
 	// Hostname is for SNI and, without SANs, what the certificate must be for.
 	Hostname string `json:"hostname"`
 	// CAs are certificates in PEM; empty: those of the system.
-	CAs  string   `json:"cas,omitempty"`
+	CAs string `json:"cas,omitempty"`
+	// SANs are names, one of which the certificate must be for: DNS names, and URIs, which
+	// have a ":" in them.
 	SANs []string `json:"sans,omitempty"`
+	// Client is the gateway's own certificate, for backends that ask for one.
+	Client *Certificate `json:"client,omitempty"`
 }
