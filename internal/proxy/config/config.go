@@ -14,6 +14,9 @@ import (
 
 // Ports and files of every pod in the mesh.
 const (
+	// FirstPort and LastPort are the ports that are no application's.
+	FirstPort = 15000
+	LastPort  = 15299
 	// InboundBase is the first port for mutual TLS; the nth port of a workload's Service
 	// has InboundBase+n.
 	InboundBase = 15100
@@ -21,8 +24,11 @@ const (
 	OutboundBase = 15200
 	// MetricsPort serves Prometheus metrics by mutual TLS, to the control plane alone.
 	MetricsPort = 15020
-	// HealthPort answers probes, in plain HTTP.
+	// HealthPort answers probes, in plain HTTP: LivePath that the process serves,
+	// ReadyPath that it has what it needs to carry traffic.
 	HealthPort = 15021
+	LivePath   = "/livez"
+	ReadyPath  = "/readyz"
 	// ControlPort is where the control plane serves gateways.
 	ControlPort = 15010
 
