@@ -53,10 +53,6 @@ const (
 	IdentityAnnotation = "strata.dev/identity"
 )
 
-// GatewayAccount returns the name of the service account, and so of the identity, that
-// the pods of a Gateway run as, in the Gateway's namespace.
-func GatewayAccount(gateway string) string { return gateway + "-gateway" }
-
 // TrustDomain returns the trust domain of an environment, such as "prod.acme.example".
 func TrustDomain(environment, platformDomain string) string {
 	return environment + "." + platformDomain
@@ -68,8 +64,8 @@ func ID(trustDomain, namespace, account string) string {
 	return "spiffe://" + trustDomain + "/ns/" + namespace + "/sa/" + account
 }
 
-// GatewayAccount returns the name of the service account of a gateway's pods, and of all
-// other objects that make up the gateway: "<gateway>-<class>" as GEP-1762 asks. A name that
+// GatewayAccount returns the name of the service account of a gateway's pods, and so of
+// their identity, and of all other objects that make up the gateway: "<gateway>-<class>" as GEP-1762 asks. A name that
 // is no DNS label is made one, with a digest that keeps it apart from others.
 func GatewayAccount(gateway, class string) string {
 	name := gateway + "-" + class
