@@ -27,11 +27,13 @@ require (
 
 require (
 	github.com/chromedp/chromedp v0.23.0
+	github.com/fsnotify/fsnotify v1.10.1
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/go-containerregistry v0.22.1
 	github.com/hashicorp/terraform-plugin-framework v1.19.0
 	github.com/hiddeco/sshsig v0.2.0
 	github.com/rabbitmq/amqp091-go v1.16.0
+	github.com/spiffe/go-spiffe/v2 v2.8.1
 	github.com/twmb/franz-go v1.22.3
 	github.com/vishvananda/netlink v1.3.1
 	k8s.io/streaming v0.37.2

@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest"},
 		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
@@ -36,10 +36,11 @@ var Repository = Rules{
 		"internal/output":   {"internal/par"},
 		"internal/yamlout":  {},
 		// The data plane is small: it knows nothing of the rest.
-		"internal/proxy/config":  {},
-		"internal/proxy":         {"internal/proxy/config"},
-		"internal/proxy/sidecar": {"internal/proxy", "internal/proxy/config"},
-		"internal/proxy/gateway": {"internal/proxy", "internal/proxy/config"},
+		"internal/proxy/config":    {},
+		"internal/proxy/proxytest": {},
+		"internal/proxy":           {"internal/proxy/config"},
+		"internal/proxy/sidecar":   {"internal/proxy", "internal/proxy/config"},
+		"internal/proxy/gateway":   {"internal/proxy", "internal/proxy/config"},
 	},
 	Concurrent: []string{
 		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/...", "internal/runner/...", "internal/provider/...", "internal/node",
