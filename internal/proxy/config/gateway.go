@@ -14,6 +14,8 @@ type Gateway struct {
 	Backends []Backend `json:"backends,omitempty"`
 	// Providers are the issuers of JSON Web Tokens that routes may ask for.
 	Providers []TokenProvider `json:"providers,omitempty"`
+	// Limits are for routes without their own; nil: what the gateway has built in.
+	Limits *Limits `json:"limits,omitempty"`
 }
 
 // Port is a TCP port with the listeners that share it.
@@ -103,13 +105,16 @@ const (
 	MatchRegexp = "RegularExpression"
 )
 
-// PathMatch matches the path: as a whole, by prefix in whole segments, or by RE2.
+// PathMatch matches the path: as a whole, by prefix in whole segments, or by RE2, which
+// has to match the whole path. The path is the one that the gateway has normalised, without
+// percent encoding (docs/gateway.md).
 type PathMatch struct {
 	Kind  string `json:"kind"`
 	Value string `json:"value"`
 }
 
-// ValueMatch matches a header (of any case) or a query parameter.
+// ValueMatch matches a header (of any case) or the first value of a query parameter. A
+// regular expression has to match the whole value.
 type ValueMatch struct {
 	Kind  string `json:"kind"` // MatchExact or MatchRegexp
 	Name  string `json:"name"`
@@ -186,7 +191,7 @@ type Target struct {
 	Filters []Filter `json:"filters,omitempty"`
 }
 
-// Retry says when a request is sent again.
+// Retry says when a request is sent again: after one of Codes, and when no answer came.
 type Retry struct {
 	Codes    []int    `json:"codes,omitempty"`
 	Attempts int      `json:"attempts"` // tries after the first
@@ -208,6 +213,9 @@ type TokenProvider struct {
 	Issuer string `json:"issuer"`
 	// KeysURL is where its keys are; empty: as its discovery document says.
 	KeysURL string `json:"keysURL,omitempty"`
+	// CAs are certificates in PEM that the issuer's has to be of; empty: those of the
+	// system.
+	CAs string `json:"cas,omitempty"`
 }
 
 // TokenRule is what a bearer token has to be.
