@@ -16,7 +16,7 @@ var Repository = Rules{
 		{"internal/compile", "internal/policy"},
 		{"internal/check", "internal/store", "internal/tfmodule"},
 		{"internal/engine", "internal/store/..."},
-		{"internal/node", "internal/image", "internal/proxy", "internal/proxy/gateway/feed", "internal/identity", "internal/scaling"},
+		{"internal/node", "internal/image", "internal/proxy", "internal/proxy/balance", "internal/proxy/gateway/feed", "internal/identity", "internal/scaling"},
 		{"internal/proxy/sidecar", "internal/proxy/gateway", "internal/gateway"},
 		{"internal/runner/...", "internal/provider/..."},
 		{"internal/status"},
@@ -38,9 +38,10 @@ var Repository = Rules{
 		// The data plane is small: it knows nothing of the rest.
 		"internal/proxy/config":       {},
 		"internal/proxy/proxytest":    {},
+		"internal/proxy/balance":      {},
 		"internal/proxy":              {"internal/proxy/config"},
-		"internal/proxy/sidecar":      {"internal/proxy", "internal/proxy/config"},
-		"internal/proxy/gateway":      {"internal/proxy", "internal/proxy/config", "internal/proxy/gateway/feed"},
+		"internal/proxy/sidecar":      {"internal/proxy", "internal/proxy/balance", "internal/proxy/config"},
+		"internal/proxy/gateway":      {"internal/proxy/..."},
 		"internal/proxy/gateway/feed": {"internal/proxy/config"},
 	},
 	Concurrent: []string{
