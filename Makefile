@@ -23,10 +23,11 @@ GODIRS   := $(wildcard cmd internal policies schemas modules engines examples)
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-build: ## bin/strata, with the version from git, and the small programs of ours that images contain
+build: ## bin/strata, with the version from git, and the programs of ours that images contain
 	@mkdir -p bin
 	$(GO) build $(SHARED) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause ./cmd/strata-entry
+	CGO_ENABLED=0 $(GO) build $(SHARED) -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-control
 
 engines: bin/tofu bin/strata-kube bin/strata-objectstore bin/strata-kafka ## OpenTofu, Kubernetes and servers of local environments, from the sources pinned in engines/ (minutes, the first time)
 

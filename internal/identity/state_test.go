@@ -1,0 +1,138 @@
+package identity
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/stratahq/strata/internal/proxy/config"
+)
+
+// clock is a clock that tests set.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+// discard is an event recorder that keeps nothing.
+func discard() record.EventRecorder { return &record.FakeRecorder{} }
+
+func newClock() *clock { return &clock{time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)} }
+
+// authority returns an Authority as it is after its program has started.
+func authority(t testing.TB, client kubernetes.Interface, c *clock, o Options) *Authority {
+	t.Helper()
+	o.Platform, o.Environment, o.Domain = "acme", "local", "acme.example"
+	a, err := New(Deps{Client: client, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Events: discard()}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.now = c.now
+	return a
+}
+
+// status reads what people are told.
+func status(t testing.TB, client kubernetes.Interface) *Status {
+	t.Helper()
+	s, err := ReadStatus(context.Background(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func phases(s *Status) string {
+	out := ""
+	for _, r := range s.Roots {
+		out += string(r.Phase) + " "
+	}
+	return out
+}
+
+func TestRotation(t *testing.T) {
+	client, c := fake.NewClientset(), newClock()
+	a := authority(t, client, c, Options{})
+	tend := func(want string) {
+		t.Helper()
+		if err := a.tend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := phases(status(t, client)); got != want {
+			t.Fatalf("at %s: roots are %s, want %s", c.at, got, want)
+		}
+	}
+	if a.Ready() == nil {
+		t.Error("ready without roots")
+	}
+	tend("signing ")
+	if err := a.Ready(); err != nil {
+		t.Error(err)
+	}
+	first := status(t, client).Roots[0]
+	if err := RequestRotation(t.Context(), client, "please"); err != nil {
+		t.Fatal(err)
+	}
+	tend("signing published ")
+	c.at = c.at.Add(29 * time.Minute)
+	tend("signing published ")
+	c.at = c.at.Add(time.Minute)
+	tend("retiring signing ")
+	c.at = c.at.Add(24*time.Hour + 9*time.Minute)
+	tend("retiring signing ")
+	c.at = c.at.Add(time.Minute)
+	tend("signing ")
+	if s := status(t, client); s.Roots[0].ID == first.ID || s.Handled != "please" {
+		t.Errorf("the old root is left: %+v", s)
+	}
+	// Its time comes by itself, after two thirds of a year.
+	c.at = c.at.Add(242 * 24 * time.Hour)
+	tend("signing ")
+	c.at = c.at.Add(24 * time.Hour)
+	tend("signing published ")
+}
+
+func TestOwnIdentity(t *testing.T) {
+	client, c := fake.NewClientset(), newClock()
+	a := authority(t, client, c, Options{})
+	if _, err := a.GetX509SVID(); err == nil {
+		t.Fatal("an identity without roots")
+	}
+	if err := a.tend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.GetX509SVID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := config.ID("local.acme.example", "strata-system", "strata-control"); s.ID.String() != want {
+		t.Errorf("ID %s, want %s", s.ID, want)
+	}
+	id, _, err := x509svid.Verify(s.Certificates, a, x509svid.WithTime(c.at))
+	if err != nil || id != s.ID {
+		t.Errorf("it does not verify: %s, %v", id, err)
+	}
+	leaf := s.Certificates[0]
+	if leaf.IsCA || leaf.KeyUsage != x509.KeyUsageDigitalSignature || len(leaf.URIs) != 1 || len(leaf.Subject.Names) != 0 {
+		t.Errorf("the leaf is no X.509-SVID: %+v", leaf)
+	}
+	again, err := a.GetX509SVID()
+	if err != nil || again != s {
+		t.Errorf("a new identity without need: %v", err)
+	}
+	c.at = c.at.Add(12 * time.Hour)
+	if again, err = a.GetX509SVID(); err != nil || again == s {
+		t.Errorf("no new identity after half of its life: %v", err)
+	}
+	bundle, err := client.CertificatesV1().ClusterTrustBundles().Get(t.Context(), config.TrustBundle, metav1.GetOptions{})
+	if err != nil || bundle.Spec.SignerName != config.Signer {
+		t.Errorf("bundle of %q, %v", bundle.Spec.SignerName, err)
+	}
+}

@@ -1,0 +1,21 @@
+package config
+
+// What the control plane keeps in the cluster.
+const (
+	// ControlLease is the Lease in ControlNamespace that its replicas elect a leader with.
+	ControlLease = "strata-control"
+	// IdentityStatus is the ConfigMap in ControlNamespace with the state of the
+	// authorities of workloads: no keys, and nothing that anything depends on.
+	IdentityStatus = "strata-identity"
+	// IdentityStatusKey is the key of IdentityStatus that holds the state, as JSON.
+	IdentityStatusKey = "status.json"
+	// RotateAnnotation of IdentityStatus asks for a new authority: its value is any text
+	// that differs from the last one; by custom the time.
+	RotateAnnotation = "strata.dev/rotate"
+)
+
+// RootsPath is the path in the environment's own secret store (cluster.SecretName) of
+// the authorities of workloads with their keys.
+func RootsPath(platform, environment string) string {
+	return platform + "/" + environment + "/platform/workload-roots"
+}
