@@ -12,6 +12,28 @@ flags=(-trimpath -buildvcs=false -ldflags "-s -w $ldflags" '-gcflags=all=-dwarf=
 echo "==> $name: looking what there is to build (the first time downloads its modules)"
 total=$($go list "${flags[@]}" -deps -f '{{if .Stale}}{{.ImportPath}}{{end}}' "$package" | grep -c . || true)
 start=$SECONDS
+cores=$(getconf _NPROCESSORS_ONLN)
+# How long it took last time is a matter of how much there is to build, so the record
+# is of whole builds, and says how many packages those were. This machine's own record
+# comes first; engines/durations has that of a machine somebody else measured.
+record=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/strata/engines/durations
+expect() { # prints what to expect, if there is a record
+	local where file packages seconds on
+	for where in "on this machine" "measured elsewhere"; do
+		file=$record
+		[ "$where" = "on this machine" ] || file=../durations
+		read -r packages seconds on < <(awk -v n="$name" '$1 == n { print $2, $3, $4 }' "$file" 2>/dev/null | tail -n 1) || continue
+		local guess=$((seconds * total * on / packages / cores))
+		echo "==> $name: $total packages to build; $packages took $seconds s on $on cores ($where), so expect about $((guess / 60)) min $((guess % 60)) s"
+		return
+	done
+	echo "==> $name: $total packages to build"
+}
+remember() { # keeps the record of a build that was whole or nearly so
+	mkdir -p "$(dirname "$record")" 2>/dev/null || return 0
+	{ grep -v "^$name " "$record" 2>/dev/null || true; echo "$name $total $1 $cores"; } > "$record.new" && mv "$record.new" "$record"
+}
+if [ "$total" -ge 20 ]; then expect; fi
 progress() { # reads the names of built packages
 	local done=0 last=-10 pkg
 	while read -r pkg; do
@@ -30,4 +52,6 @@ mkdir -p "$(dirname "$output")"
 # The binary appears under its name only when it is whole.
 $go build -v "${flags[@]}" -o "$output.new" "$package" 2>&1 | progress
 mv "$output.new" "$output"
-echo "==> $name: $output ($((SECONDS - start)) s)"
+took=$((SECONDS - start))
+if [ "$total" -ge 150 ] && [ "$took" -gt 0 ]; then remember "$took" || true; fi
+echo "==> $name: $output ($took s)"

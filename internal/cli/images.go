@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (a *app) buildWorkloads(ctx context.Context, r *check.Result, e *model.Envi
 			if err != nil {
 				return fmt.Errorf("image of %s: %w", j.workload, err)
 			}
-			j.ref = img.Ref()
+			j.ref = img.RefIn(cmp.Or(pushRegistry(e), image.Registry))
 			return nil
 		})
 	}
@@ -97,21 +98,38 @@ func workloadFile(r *check.Result, name string) string {
 	return r.Model.Workloads[i].Source.File
 }
 
-// ensureImages loads images that were built here into the node that a kubeconfig is
-// of. Other clusters fetch their images from registries.
-func ensureImages(ctx context.Context, kubeconfig string, refs []string) error {
-	refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return !strings.HasPrefix(ref, image.Registry+"/") })
-	if len(refs) == 0 {
-		return nil
+// pushRegistry is where images that are built here have to go for the environment's
+// cluster to get them; empty for a node of this machine, which is given them.
+func pushRegistry(e *model.Environment) string {
+	if e.Spec.Cloud != model.CloudLocal || !ownCluster(e) || e.Spec.Registry == nil {
+		return ""
 	}
-	c, err := node.Load(filepath.Dir(kubeconfig))
-	if err != nil {
-		return fmt.Errorf("%s was built on this machine, and the cluster of %s is not a node of it: push the image to a registry and name it in the release", refs[0], kubeconfig)
-	}
-	b, err := image.NewBuilder(nil)
-	if err != nil {
+	url, _ := e.Spec.Registry.Existing["url"].(string)
+	return strings.TrimSuffix(url, "/")
+}
+
+// ensureImages returns what sees to it that pods find the images that were built here:
+// in the registry, or in the node that a kubeconfig is of.
+func ensureImages(registry string) func(ctx context.Context, kubeconfig string, refs []string) error {
+	prefix := cmp.Or(registry, image.Registry) + "/"
+	return func(ctx context.Context, kubeconfig string, refs []string) error {
+		refs = slices.DeleteFunc(slices.Clone(refs), func(ref string) bool { return !strings.HasPrefix(ref, prefix) })
+		if len(refs) == 0 {
+			return nil
+		}
+		b, err := image.NewBuilder(nil)
+		if err != nil {
+			return err
+		}
+		if registry != "" {
+			_, err := b.Publish(ctx, registry, refs)
+			return err
+		}
+		c, err := node.Load(filepath.Dir(kubeconfig))
+		if err != nil {
+			return fmt.Errorf("%s was built on this machine, and the cluster of %s is not a node of it: name a registry that both can reach in the environment's file (spec.registry.existing.url), and it is pushed there; or name an image that is in one in the release", refs[0], kubeconfig)
+		}
+		_, err = b.Ensure(ctx, c.Socket(), refs)
 		return err
 	}
-	_, err = b.Ensure(ctx, c.Socket(), refs)
-	return err
 }

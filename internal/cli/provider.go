@@ -29,6 +29,7 @@ func (a *app) providerCommand() *cobra.Command {
 	var o struct {
 		standIn, schema, cloud, account, region string
 		secrets, repository, images, nodes      string
+		registry                                string
 		fixtures, faults                        []string
 	}
 	serve := &cobra.Command{
@@ -45,7 +46,7 @@ func (a *app) providerCommand() *cobra.Command {
 				if err != nil {
 					return fmt.Errorf("find this program: %w", err)
 				}
-				return strata.Serve(c.Context(), strata.Options{Secrets: o.secrets, Repository: o.repository, Images: o.images, Program: self})
+				return strata.Serve(c.Context(), strata.Options{Secrets: o.secrets, Repository: o.repository, Images: o.images, Registry: o.registry, Program: self})
 			}
 			opt := standin.Options{Cloud: o.cloud, Account: o.account, Region: o.region}
 			var err error
@@ -88,6 +89,7 @@ func (a *app) providerCommand() *cobra.Command {
 	f.StringVar(&o.secrets, "secrets", "", "folder that is the environment's secret store")
 	f.StringVar(&o.repository, "repository", "", "folder that relative paths are of")
 	f.StringVar(&o.images, "images", "", "folder that images are cached in")
+	f.StringVar(&o.registry, "registry", "", "registry that a cluster of somebody else's gets images from")
 	f.StringVar(&o.nodes, "nodes", "", "folder that nodes are kept in")
 	f.StringVar(&o.schema, "schema", "", "compact schema (default: the carried one)")
 	f.StringVar(&o.cloud, "cloud", "", "folder that plays the cloud")
@@ -182,7 +184,7 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("find this program: %w", err)
 	}
-	own, err := a.ownProvider(self, s.work.secrets())
+	own, err := a.ownProvider(self, s.work.secrets(), pushRegistry(s.target.Compiled.Environment()))
 	if err != nil {
 		return nil, "", err
 	}
@@ -211,7 +213,7 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 
 // ownProvider is the provider strata. A tofu process has a clean environment, so that
 // it is told where everything is.
-func (a *app) ownProvider(self, secrets string) (mirror.Provider, error) {
+func (a *app) ownProvider(self, secrets, registry string) (mirror.Provider, error) {
 	root, err := filepath.Abs(a.dir)
 	if err != nil {
 		return mirror.Provider{}, err
@@ -221,7 +223,7 @@ func (a *app) ownProvider(self, secrets string) (mirror.Provider, error) {
 		return mirror.Provider{}, err
 	}
 	return mirror.Provider{Source: strata.Source, Version: strata.Version, Command: []string{
-		self, "provider", "serve", "--secrets", secrets, "--repository", root, "--images", images, "--nodes", node.Root(),
+		self, "provider", "serve", "--secrets", secrets, "--repository", root, "--images", images, "--registry", registry, "--nodes", node.Root(),
 	}}, nil
 }
 

@@ -231,7 +231,7 @@ func (a *app) runners(ctx context.Context, s *session, f *engineFlags) (map[grap
 	if e := s.target.Compiled.Environment(); reachable(e) {
 		out[graph.Kube] = kube.New(kube.Config{
 			Platform: s.check.Model.Platform.Metadata.Name,
-			Dir:      s.check.Repo.Dir(), Saved: s.tmp, Timeout: f.timeout, Secrets: e.Spec.Cloud == model.CloudLocal, Images: ensureImages,
+			Dir:      s.check.Repo.Dir(), Saved: s.tmp, Timeout: f.timeout, Secrets: e.Spec.Cloud == model.CloudLocal, Images: ensureImages(pushRegistry(e)),
 		})
 	}
 	return out, nil

@@ -31,3 +31,25 @@ func TestExplainRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainHindered: a pod that does not get as far as its containers says what
+// hinders it, which its status does not.
+func TestExplainHindered(t *testing.T) {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "api-1", UID: "8", Labels: map[string]string{"name": "api"}},
+		Status:     corev1.PodStatus{Phase: corev1.PodPending},
+	}
+	deployment := parsed(t, `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"api","namespace":"a"},"spec":{"selector":{"matchLabels":{"name":"api"}}}}`)
+	for want, objs := range map[string][]runtime.Object{
+		"pod api-1: " + preparing: {pod},
+		"pod api-1: it cannot be prepared: secret \"x\" not found": {pod, &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "mount"}, InvolvedObject: corev1.ObjectReference{UID: "8"}, Type: corev1.EventTypeWarning,
+			Reason: "FailedMount", Message: "secret \"x\"\nnot found",
+		}},
+	} {
+		c := &Client{Typed: fake.NewClientset(objs...)}
+		if why, hopeless := c.Explain(t.Context(), deployment); !slices.Equal(why, []string{want}) || hopeless {
+			t.Errorf("%q, %v; want %q", why, hopeless, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,6 +70,9 @@ func (c *Client) Explain(ctx context.Context, obj *unstructured.Unstructured) (w
 			continue
 		}
 		reason, final := Trouble(p)
+		if reason == preparing {
+			reason = c.hindered(ctx, p)
+		}
 		if reason == "" || seen[reason] {
 			continue
 		}
@@ -111,6 +115,19 @@ func (c *Client) refused(ctx context.Context, obj *unstructured.Unstructured) []
 	return []string{"its pods are refused: " + oneLine(last.Message)}
 }
 
+// hindered says why a pod does not get as far as its containers: a volume that cannot be
+// mounted, a sandbox that cannot be made. Events alone have it.
+func (c *Client) hindered(ctx context.Context, p *corev1.Pod) string {
+	events, err := c.Typed.CoreV1().Events(p.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.Set{
+		"involvedObject.uid": string(p.UID), "type": corev1.EventTypeWarning,
+	}.String()})
+	if err != nil || len(events.Items) == 0 {
+		return preparing
+	}
+	last := slices.MaxFunc(events.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	return "it cannot be prepared: " + oneLine(last.Message)
+}
+
 // spoke returns the container of a pod whose log is worth reading, and whether it is
 // that of its last life.
 func spoke(p *corev1.Pod) (name string, previous, ok bool) {
@@ -126,6 +143,13 @@ func spoke(p *corev1.Pod) (name string, previous, ok bool) {
 	}
 	return "", false, false
 }
+
+// hopelessRestarts is after how many restarts, which take some three minutes with the
+// kubelet's growing breaks, a container is not thought to wait for something that comes.
+const hopelessRestarts = 5
+
+// preparing is what Trouble says of a pod that has not got as far as its containers.
+const preparing = "it is being prepared: its images and volumes are fetched"
 
 // Trouble says in a few words what keeps a pod from being ready; empty when nothing
 // is known. The second result says that it will not get better by itself.
@@ -146,7 +170,7 @@ func Trouble(p *corev1.Pod) (string, bool) {
 				return fmt.Sprintf("container %s cannot start: %s", s.Name, oneLine(w.Message)), false
 			case "CrashLoopBackOff":
 				if t := s.LastTerminationState.Terminated; t != nil {
-					return fmt.Sprintf("container %s ends again and again: %s, %d restarts", s.Name, exit(t), s.RestartCount), false
+					return fmt.Sprintf("container %s ends again and again: %s, %d restarts", s.Name, exit(t), s.RestartCount), s.RestartCount >= hopelessRestarts
 				}
 				return fmt.Sprintf("container %s ends again and again", s.Name), false
 			}
@@ -159,7 +183,7 @@ func Trouble(p *corev1.Pod) (string, bool) {
 		}
 	}
 	if p.Status.Phase == corev1.PodPending {
-		return "it is being prepared: its images and volumes are fetched", false
+		return preparing, false
 	}
 	return "", false
 }

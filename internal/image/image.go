@@ -45,7 +45,10 @@ type Layer struct {
 }
 
 // Ref is the name under which pods use the image.
-func (i *Image) Ref() string { return Registry + "/" + i.Name + "@" + i.Digest }
+func (i *Image) Ref() string { return i.RefIn(Registry) }
+
+// RefIn is its name in a registry, such as "registry.example/apps", with its digest.
+func (i *Image) RefIn(registry string) string { return registry + "/" + i.Name + "@" + i.Digest }
 
 // Packages returns the Debian packages of all layers.
 func (i *Image) Packages() []Package {

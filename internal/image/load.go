@@ -182,3 +182,35 @@ func Push(ctx context.Context, img *Image, ref string) (string, error) {
 	}
 	return r.Context().Name() + "@" + img.Digest, nil
 }
+
+// Publish pushes those images of a registry that it lacks and that were built here, by
+// the names that pods use (Image.RefIn); names of other registries are left alone. It
+// returns how many were pushed.
+func (b *Builder) Publish(ctx context.Context, registry string, refs []string) (int, error) {
+	n := 0
+	seen := map[string]bool{}
+	for _, ref := range refs {
+		if !strings.HasPrefix(ref, registry+"/") || seen[ref] {
+			continue
+		}
+		seen[ref] = true
+		d, err := name.NewDigest(ref)
+		if err != nil {
+			return n, err
+		}
+		opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+		if _, err := remote.Head(d, opts...); err == nil {
+			continue
+		}
+		// It is not there, or the registry cannot be reached, which pushing will say.
+		img, err := b.Find(ctx, Registry+strings.TrimPrefix(ref, registry))
+		if err != nil {
+			return n, err
+		}
+		if err := remote.Write(d, img.Image, opts...); err != nil {
+			return n, fmt.Errorf("push %s: %w", ref, err)
+		}
+		n++
+	}
+	return n, nil
+}

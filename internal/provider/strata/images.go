@@ -1,6 +1,7 @@
 package strata
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -49,19 +50,26 @@ func (e *environment) loadImage(ctx context.Context, socket, name, ref string) e
 }
 
 // images makes sure that the images of ours which an object names are where its pods
-// find them: in the containerd of a node of this machine. Any other cluster gets them
-// from a registry.
+// find them: in the containerd of a node of this machine, or in the registry that any
+// other cluster gets them from.
 func (e *environment) images(ctx context.Context, kubeconfig string, obj *unstructured.Unstructured) error {
 	dir := e.node(kubeconfig)
-	refs := ours(obj.Object)
-	if dir == "" || len(refs) == 0 {
+	refs := e.ours(obj.Object)
+	if len(refs) == 0 {
 		return nil
 	}
-	c, err := node.Load(dir)
+	b, err := e.builder()
 	if err != nil {
 		return err
 	}
-	b, err := e.builder()
+	if e.Registry != "" {
+		_, err := b.Publish(ctx, e.Registry, refs)
+		return err
+	}
+	if dir == "" {
+		return fmt.Errorf("%s is built on this machine, and %s is not a cluster of it: name a registry that both can reach in the environment's file (spec.registry.existing.url), and it is pushed there", refs[0], kubeconfig)
+	}
+	c, err := node.Load(dir)
 	if err != nil {
 		return err
 	}
@@ -69,20 +77,23 @@ func (e *environment) images(ctx context.Context, kubeconfig string, obj *unstru
 	return err
 }
 
+// registry is where pods get images of ours from.
+func (e *environment) registry() string { return cmp.Or(e.Registry, image.Registry) }
+
 // ours lists the values of fields called image that name an image of ours.
-func ours(v any) []string {
+func (e *environment) ours(v any) []string {
 	var out []string
 	switch v := v.(type) {
 	case map[string]any:
-		for k, e := range v {
-			if ref, ok := e.(string); ok && k == "image" && strings.HasPrefix(ref, image.Registry+"/") {
+		for k, field := range v {
+			if ref, ok := field.(string); ok && k == "image" && strings.HasPrefix(ref, e.registry()+"/") {
 				out = append(out, ref)
 			}
-			out = append(out, ours(e)...)
+			out = append(out, e.ours(field)...)
 		}
 	case []any:
-		for _, e := range v {
-			out = append(out, ours(e)...)
+		for _, item := range v {
+			out = append(out, e.ours(item)...)
 		}
 	}
 	return out
@@ -132,6 +143,6 @@ func (d *builtinImage) Read(ctx context.Context, q datasource.ReadRequest, out *
 		out.Diagnostics.AddError("The image could not be built", err.Error())
 		return
 	}
-	m.Ref = types.StringValue(img.Ref())
+	m.Ref = types.StringValue(img.RefIn(d.env.registry()))
 	out.Diagnostics.Append(out.State.Set(ctx, &m)...)
 }

@@ -30,6 +30,9 @@ type Options struct {
 	Repository string
 	// Images is the folder that images are cached in.
 	Images string
+	// Registry is where clusters that are no nodes of this machine get images of ours
+	// from, such as "registry.example/apps"; empty where there is none.
+	Registry string
 	// Program is the file of strata. The engines lie beside it.
 	Program string
 }
