@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/gateway/routepolicy"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/gateway/routepolicy", "internal/gateway/definitions"},
 		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
@@ -18,6 +18,7 @@ var Repository = Rules{
 		{"internal/engine", "internal/store/..."},
 		{"internal/node", "internal/image", "internal/proxy", "internal/proxy/balance", "internal/proxy/gateway/feed", "internal/proxy/gateway/reqpath", "internal/proxy/gateway/token", "internal/identity", "internal/scaling"},
 		{"internal/gateway/translate"},
+		{"internal/gateway/deploy"},
 		{"internal/proxy/sidecar", "internal/proxy/gateway", "internal/gateway"},
 		{"internal/runner/...", "internal/provider/..."},
 		{"internal/status"},

@@ -20,9 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/gateway/definitions"
 )
-
-//go:generate sh -c "cd ../.. && go run tools/gatewayapi/main.go"
 
 //go:embed addons/*.yaml
 var addons embed.FS
@@ -109,7 +108,7 @@ func (c Config) bootstrap(ctx context.Context) (*cluster.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := fs.Glob(addons, "addons/*.yaml")
+	own, err := fs.Sub(addons, "addons")
 	if err != nil {
 		return nil, err
 	}
@@ -118,22 +117,36 @@ func (c Config) bootstrap(ctx context.Context) (*cluster.Client, error) {
 		return nil, err
 	}
 	values := strings.NewReplacer(`"NODE"`, `"`+c.Addr().String()+`"`, `"CA"`, `"`+base64.StdEncoding.EncodeToString(ca)+`"`)
-	for _, file := range files {
-		b, err := addons.ReadFile(file)
-		if err != nil {
+	for _, folder := range []fs.FS{definitions.Files(), own} {
+		if err := applyAll(ctx, client, folder, values); err != nil {
 			return nil, err
-		}
-		objs, err := cluster.Decode([]byte(values.Replace(string(b))))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		for _, obj := range objs {
-			if _, err := client.Apply(ctx, obj, cluster.ApplyOptions{Force: true}); err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", file, cluster.Name(obj), err)
-			}
 		}
 	}
 	return client, nil
+}
+
+// applyAll applies the objects in the files of a folder, with values put in.
+func applyAll(ctx context.Context, client *cluster.Client, folder fs.FS, values *strings.Replacer) error {
+	files, err := fs.Glob(folder, "*.yaml")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		b, err := fs.ReadFile(folder, file)
+		if err != nil {
+			return err
+		}
+		objs, err := cluster.Decode([]byte(values.Replace(string(b))))
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		for _, obj := range objs {
+			if _, err := client.Apply(ctx, obj, cluster.ApplyOptions{Force: true}); err != nil {
+				return fmt.Errorf("%s: %s: %w", file, cluster.Name(obj), err)
+			}
+		}
+	}
+	return nil
 }
 
 // healthy says why the node cannot run pods.

@@ -1,12 +1,11 @@
 // Package routepolicy is the kind RoutePolicy (gateway.strata.dev/v1alpha1), which an HTTPRoute
 // or GRPCRoute refers to by an ExtensionRef filter for what the Gateway API has no place for:
-// limits and bearer tokens. Here are its Go types and its definition for the API server. What
-// a gateway does about it is the business of translate and internal/proxy/gateway.
+// limits and bearer tokens. Here are its Go types; its definition for the API server is in
+// package definitions. What a gateway does about it is the business of translate and
+// internal/proxy/gateway.
 package routepolicy
 
 import (
-	_ "embed" // the definition
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -17,11 +16,6 @@ const (
 	Kind     = "RoutePolicy"
 	Resource = "routepolicies"
 )
-
-// Definition is the CustomResourceDefinition, as YAML. It is the same in every cluster.
-//
-//go:embed crd.yaml
-var Definition []byte
 
 // RoutePolicy limits requests and asks for tokens.
 type RoutePolicy struct {

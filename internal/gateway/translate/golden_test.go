@@ -123,8 +123,9 @@ func statuses(r *Result) string {
 		for _, p := range g.Ports {
 			fmt.Fprintf(&b, "%s: port %d at %d\n", who, p.Public, p.Listen)
 		}
-		conditions(who, g.Status.Conditions)
-		for _, l := range g.Status.Listeners {
+		status := g.Status(deployments[g.Object.Annotations["deployed"]])
+		conditions(who, status.Conditions)
+		for _, l := range status.Listeners {
 			var kinds []string
 			for _, k := range l.SupportedKinds {
 				kinds = append(kinds, string(k.Kind))
@@ -151,6 +152,15 @@ func statuses(r *Result) string {
 	return b.String()
 }
 
+// deployments are how gateways run, by their annotation "deployed".
+var deployments = map[string]Deployed{
+	"":            {Addresses: []gwv1.GatewayStatusAddress{{Value: "192.0.2.1"}}, Ready: true},
+	"no":          {},
+	"not ready":   {Addresses: []gwv1.GatewayStatusAddress{{Value: "192.0.2.1"}}},
+	"no address":  {Unusable: "192.0.2.9 is not an address of this cluster", Addresses: []gwv1.GatewayStatusAddress{{Value: "192.0.2.1"}}},
+	"no resource": {Problem: "exceeded quota"},
+}
+
 func sortedKeys[T any](m map[Key]T) []Key {
 	return slices.SortedFunc(maps.Keys(m), func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
 }
@@ -158,7 +168,7 @@ func sortedKeys[T any](m map[Key]T) []Key {
 // decode reads objects as the API server would have completed them, where that matters.
 func decode(t *testing.T, text string) *Objects {
 	t.Helper()
-	o := &Objects{Deployed: map[Key]Deployed{}}
+	o := &Objects{}
 	d := utilyaml.NewYAMLOrJSONDecoder(strings.NewReader(text), 4096)
 	for {
 		var raw runtime.RawExtension
@@ -183,11 +193,7 @@ func decode(t *testing.T, text string) *Objects {
 		case "GatewayClass":
 			o.Classes = append(o.Classes, read[gwv1.GatewayClass](into))
 		case "Gateway":
-			g := read[gwv1.Gateway](into)
-			o.Gateways = append(o.Gateways, g)
-			if g.Annotations["test"] != "not deployed" {
-				o.Deployed[keyOf(g)] = Deployed{Ready: true, Addresses: []gwv1.GatewayStatusAddress{{Type: ptr(gwv1.IPAddressType), Value: "192.0.2.1"}}}
-			}
+			o.Gateways = append(o.Gateways, read[gwv1.Gateway](into))
 		case "HTTPRoute":
 			o.HTTPRoutes = append(o.HTTPRoutes, read[gwv1.HTTPRoute](into))
 		case "GRPCRoute":

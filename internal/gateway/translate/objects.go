@@ -37,8 +37,6 @@ type Objects struct {
 	// ConfigMaps with authorities; others need not be there.
 	ConfigMaps []*corev1.ConfigMap
 	Namespaces []*corev1.Namespace
-	// Deployed says how the gateways run.
-	Deployed map[Key]Deployed
 }
 
 // Deployed is how a gateway runs: what its Service and Deployment say.
@@ -80,9 +78,11 @@ type Gateway struct {
 	Object *gwv1.Gateway
 	// Config is what its pods are told.
 	Config config.Gateway
-	// Ports are those of its Service.
-	Ports  []Port
-	Status gwv1.GatewayStatus
+	// Ports are those of its Service. With none, nothing of it can be accepted.
+	Ports []Port
+
+	listeners      []*listener
+	accepted, refs verdict
 }
 
 // Port is a port of a gateway's Service: the one that clients see, and the one that pods

@@ -39,7 +39,7 @@ func Translate(o *Objects, opts Options) *Result {
 		if !ours[string(g.Spec.GatewayClassName)] {
 			continue
 		}
-		out.Gateways = append(out.Gateways, x.gateway(g, routes, o.Deployed[keyOf(g)], uses))
+		out.Gateways = append(out.Gateways, x.gateway(g, routes, uses))
 	}
 	for _, r := range routes {
 		if len(r.parents) == 0 {
@@ -72,7 +72,7 @@ func classStatus(c *gwv1.GatewayClass) (gwv1.GatewayClassStatus, bool) {
 }
 
 // gateway translates a gateway, and notes in uses which Services it uses.
-func (x *index) gateway(g *gwv1.Gateway, routes []*route, d Deployed, uses map[Key][]Key) Gateway {
+func (x *index) gateway(g *gwv1.Gateway, routes []*route, uses map[Key][]Key) Gateway {
 	key := keyOf(g)
 	all := x.listeners(g)
 	services := map[Key]bool{}
@@ -80,7 +80,7 @@ func (x *index) gateway(g *gwv1.Gateway, routes []*route, d Deployed, uses map[K
 		x.attach(key, all, r)
 	}
 	client, clientRef := x.clientCertificate(g)
-	out := Gateway{Object: g, Ports: ports(all)}
+	out := Gateway{Object: g, Ports: ports(all), listeners: all, accepted: x.accepted(g, all), refs: clientRef}
 	used := map[backendID]bool{}
 	issuers := map[string]bool{}
 	for _, l := range all {
@@ -95,9 +95,8 @@ func (x *index) gateway(g *gwv1.Gateway, routes []*route, d Deployed, uses map[K
 	for s := range services {
 		uses[s] = append(uses[s], key)
 	}
-	accepted := x.accepted(g, all)
 	out.Config = config.Gateway{TrustDomain: x.TrustDomain}
-	if !accepted.bad {
+	if !out.accepted.bad {
 		out.Config.Ports = portConfigs(all, out.Ports)
 		out.Config.Backends = x.backendConfigs(used, client)
 		for _, issuer := range slices.Sorted(maps.Keys(issuers)) {
@@ -105,7 +104,6 @@ func (x *index) gateway(g *gwv1.Gateway, routes []*route, d Deployed, uses map[K
 		}
 	}
 	out.Config.Version = version(&out.Config)
-	out.Status = status(g, all, accepted, clientRef, d)
 	return out
 }
 
@@ -176,40 +174,43 @@ func (x *index) accepted(g *gwv1.Gateway, all []*listener) verdict {
 	return v
 }
 
-// status returns the status of a gateway.
-func status(g *gwv1.Gateway, all []*listener, accepted, refs verdict, d Deployed) gwv1.GatewayStatus {
+// Accepted reports whether the gateway is to run.
+func (g *Gateway) Accepted() bool { return !g.accepted.bad && len(g.Ports) > 0 }
+
+// Status returns the status of a gateway that runs as d says.
+func (g *Gateway) Status(d Deployed) gwv1.GatewayStatus {
+	generation := g.Object.Generation
 	deployed := running(d)
-	programmed := accepted
+	programmed := g.accepted
 	switch {
-	case accepted.bad:
+	case g.accepted.bad:
 		programmed.reason = string(gwv1.GatewayReasonInvalid)
-	case !slices.ContainsFunc(all, (*listener).serves):
+	case !slices.ContainsFunc(g.listeners, (*listener).serves):
 		programmed = problem(gwv1.GatewayReasonInvalid, "no listener can be served")
 	default:
 		programmed = deployed
 	}
 	good := gwv1.GatewayReasonAccepted
-	if accepted.reason != "" {
-		good = gwv1.GatewayConditionReason(accepted.reason)
+	if g.accepted.reason != "" {
+		good = gwv1.GatewayConditionReason(g.accepted.reason)
 	}
 	s := gwv1.GatewayStatus{Addresses: d.Addresses}
-	insecure := false
-	for _, l := range all {
-		ls := l.status(g.Generation, listenerVerdict(accepted, deployed))
-		s.Listeners = append(s.Listeners, ls)
+	refs, insecure := g.refs, false
+	for _, l := range g.listeners {
+		s.Listeners = append(s.Listeners, l.status(generation, listenerVerdict(g.accepted, deployed)))
 		if l.refs.bad {
 			refs = refs.and(problem(gwv1.GatewayReasonListenersNotResolved, fmt.Sprintf("listener %q: %s", l.spec.Name, l.refs.message)))
 		}
 		insecure = insecure || l.clients != nil && l.clients.Optional
 	}
 	s.Conditions = []metav1.Condition{
-		condition(gwv1.GatewayConditionAccepted, accepted, good, g.Generation),
-		condition(gwv1.GatewayConditionProgrammed, programmed, gwv1.GatewayReasonProgrammed, g.Generation),
-		condition(gwv1.GatewayConditionResolvedRefs, refs, gwv1.GatewayReasonResolvedRefs, g.Generation),
+		condition(gwv1.GatewayConditionAccepted, g.accepted, good, generation),
+		condition(gwv1.GatewayConditionProgrammed, programmed, gwv1.GatewayReasonProgrammed, generation),
+		condition(gwv1.GatewayConditionResolvedRefs, refs, gwv1.GatewayReasonResolvedRefs, generation),
 	}
 	if insecure {
 		s.Conditions = append(s.Conditions, condition(gwv1.GatewayConditionInsecureFrontendValidationMode,
-			verdict{message: "clients without a valid certificate are let in"}, gwv1.GatewayReasonConfigurationChanged, g.Generation))
+			verdict{message: "clients without a valid certificate are let in"}, gwv1.GatewayReasonConfigurationChanged, generation))
 	}
 	return s
 }
