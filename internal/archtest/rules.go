@@ -31,7 +31,7 @@ var Repository = Rules{
 		"internal/addr":     {},
 		"internal/diag":     {"internal/term"},
 		"internal/schema":   {"internal/addr", "internal/diag"},
-		"internal/model":    {"internal/addr", "internal/diag", "internal/par", "internal/suggest"},
+		"internal/model":    {"internal/addr", "internal/diag", "internal/par", "internal/suggest", "internal/proxy/config"},
 		"internal/plan":     {"internal/addr", "internal/diag", "internal/model"},
 		"internal/archtest": {},
 		"cmd/strata":        {"internal/cli"},

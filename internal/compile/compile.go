@@ -62,6 +62,9 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 		workloads: map[addr.Unit]*kube.Workload{},
 	}
 	c.kubeEnv = kubeEnv(repo.Platform, e)
+	if rel, ok := repo.Release(env); ok && rel.Spec.Platform != nil && e.ControlPlane() {
+		c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage = rel.Spec.Platform.Proxy, rel.Spec.Platform.Control
+	}
 	c.stack = c.stackContext()
 	shared, err := json.Marshal(struct {
 		Format int
@@ -127,6 +130,9 @@ func (c *Compiled) digest(u *graph.Unit) error {
 	if w, ok := c.workloads[u.Addr]; ok {
 		if err := enc.Encode(w); err != nil {
 			return fmt.Errorf("digest of %s: %w", u.Addr, err)
+		}
+		if w.Meshed(c.kubeEnv) {
+			fmt.Fprintln(h, c.kubeEnv.ProxyImage)
 		}
 	}
 	if t, ok := c.teams[u.Addr]; ok {

@@ -401,12 +401,11 @@ func kubeEnv(p *model.Platform, e *model.Environment) kube.Env {
 	k := kube.Env{
 		Platform: p.Metadata.Name, PlatformDomain: p.Spec.Domain,
 		Name: e.Metadata.Name, Cloud: e.Spec.Cloud, Protected: e.Spec.Protected,
-		Mesh: or(e.Spec.Mesh, "strata"), GatewayClass: "strata",
+		Mesh: or(e.Spec.Mesh, model.MeshStrata), GatewayClass: e.GatewayClass(),
 		Access: p.Spec.Access, Labels: e.Metadata.Labels,
 	}
 	if in := e.Spec.Ingress; in != nil {
 		k.IngressDomain, k.InternalDomain = in.Domain, in.Internal()
-		k.GatewayClass = or(in.Class, k.GatewayClass)
 		k.TLS = in.TLS
 	}
 	if k.TLS == "" {

@@ -2,6 +2,7 @@ package compile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/stratahq/strata/internal/addr"
@@ -12,7 +13,7 @@ import (
 
 // resource resolves one resource of a workload: it adds the unit that fulfils
 // it, or what it means for the workload's objects.
-func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*model.Workload, name string) (*resolved, error) {
+func (c *Compiled) resource(x *expander, k *kube.Workload, name string) (*resolved, error) {
 	eff := model.EffectiveResource(c.catalog, c.env, x.w, name)
 	con, ok := c.catalog.Resource(eff.Type)
 	if !ok {
@@ -24,7 +25,7 @@ func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*mo
 		return nil, err
 	}
 	if con.Spec.Native {
-		return res, c.native(x, k, byName, res, params)
+		return res, c.native(x, k, res, params)
 	}
 	k.Needs = append(k.Needs, kube.Need{Resource: name, Type: eff.Type, Ports: con.Spec.Ports})
 	if eff.Existing != nil {
@@ -69,7 +70,7 @@ func (c *Compiled) resource(x *expander, k *kube.Workload, byName map[string]*mo
 }
 
 // native gives meaning to the types that Kubernetes objects fulfil.
-func (c *Compiled) native(x *expander, k *kube.Workload, byName map[string]*model.Workload, res *resolved, p map[string]any) error {
+func (c *Compiled) native(x *expander, k *kube.Workload, res *resolved, p map[string]any) error {
 	for name, v := range p {
 		if _, ok := v.(graph.Ref); ok {
 			return fmt.Errorf("parameter %q of type %s must be known when the description is compiled, so it cannot be an output of another resource", name, res.eff.Type)
@@ -78,16 +79,17 @@ func (c *Compiled) native(x *expander, k *kube.Workload, byName map[string]*mode
 	name := res.eff.Name
 	switch res.eff.Type {
 	case model.TypeService:
-		o := byName[text(p, "name")]
-		port, err := o.Port(p["port"])
-		if err != nil {
-			return err
+		call := k.Calls[slices.IndexFunc(k.Calls, func(call kube.Call) bool { return call.Resource == name })]
+		host, port := call.Workload+"."+call.Team+".svc.cluster.local", call.Port
+		if c.kubeEnv.Sidecars() && call.Listen != 0 {
+			host, port = "127.0.0.1", call.Listen
 		}
-		sp := o.Service.Ports[port]
-		host := o.Metadata.Name + "." + c.repo.OwningTeam(o) + ".svc.cluster.local"
 		scheme := or(text(p, "protocol"), "http")
-		res.literal["host"], res.literal["port"] = host, sp.Port
-		res.literal["url"] = fmt.Sprintf("%s://%s:%d", scheme, host, sp.Port)
+		if scheme == "grpc" {
+			scheme = "http" // as gRPC's own clients write it
+		}
+		res.literal["host"], res.literal["port"] = host, port
+		res.literal["url"] = fmt.Sprintf("%s://%s:%d", scheme, host, port)
 	case model.TypeRoute:
 		return c.route(x, k, res, p)
 	case model.TypeSecret:

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // resolved is a resource of a workload with everything that placeholders can
@@ -35,17 +37,17 @@ func (c *Compiled) workloadUnits() error {
 		}
 	}
 	teams := map[string]bool{}
-	callers := map[string][]kube.Call{}
+	calls, callers := map[string][]kube.Call{}, map[string][]kube.Call{}
 	for _, n := range names {
 		w := byName[n]
 		teams[c.repo.OwningTeam(w)] = true
-		calls, err := c.calls(w, byName)
-		if err != nil {
+		var err error
+		if calls[n], err = c.calls(w, byName); err != nil {
 			return err
 		}
-		for _, call := range calls {
+		for _, call := range calls[n] {
 			callers[call.Workload] = append(callers[call.Workload], kube.Call{
-				Workload: n, Team: c.repo.OwningTeam(w), Port: call.Port, Target: call.Target,
+				Workload: n, Team: c.repo.OwningTeam(w), Port: call.Port, Target: call.Target, Protocol: call.Protocol, Place: call.Place,
 			})
 		}
 	}
@@ -58,57 +60,62 @@ func (c *Compiled) workloadUnits() error {
 		})
 	}
 	for _, n := range names {
-		if err := c.workload(byName[n], byName, callers[n]); err != nil {
+		if err := c.workload(byName[n], calls[n], callers[n]); err != nil {
 			return &WorkloadError{n, env, err}
 		}
 	}
 	return nil
 }
 
-// calls lists the service resources of w.
+// calls lists the service resources of w as they are in this environment, in the order
+// of their names. In the mesh each one that is no UDP is a port on loopback.
 func (c *Compiled) calls(w *model.Workload, byName map[string]*model.Workload) ([]kube.Call, error) {
 	var out []kube.Call
+	listen := config.OutboundBase
 	for _, name := range model.SortedKeys(w.Resources) {
-		r := w.Resources[name]
-		if r.Type != model.TypeService {
+		if w.Resources[name].Type != model.TypeService {
 			continue
 		}
-		target, _ := r.Params["name"].(string)
+		params := model.EffectiveResource(c.catalog, c.env, w, name).Params
+		target := text(params, "name")
 		o, ok := byName[target]
 		if !ok {
 			return nil, fmt.Errorf("workload %q calls %q, which does not exist", w.Metadata.Name, target)
 		}
-		port, err := o.Port(r.Params["port"])
+		port, err := o.Port(params["port"])
 		if err != nil {
 			return nil, err
 		}
 		p := o.Service.Ports[port]
-		out = append(out, kube.Call{Workload: target, Team: c.repo.OwningTeam(o), Port: p.Port, Target: p.Target()})
+		call := kube.Call{
+			Resource: name, Workload: target, Team: c.repo.OwningTeam(o), Port: p.Port, Target: p.Target(), Protocol: or(p.Protocol, "TCP"),
+			Place: slices.Index(model.SortedKeys(o.Service.Ports), port), Traffic: config.ProtocolHTTP,
+		}
+		if text(params, "protocol") == config.ProtocolTCP {
+			call.Traffic = config.ProtocolTCP
+		}
+		if call.Protocol == "TCP" {
+			call.Listen = listen
+			listen++
+		}
+		out = append(out, call)
 	}
-	slices.SortFunc(out, compareCalls)
-	return slices.Compact(out), nil
+	return out, nil
 }
 
 func compareCalls(a, b kube.Call) int {
-	if d := strings.Compare(a.Workload, b.Workload); d != 0 {
-		return d
-	}
-	return a.Port - b.Port
+	return cmp.Or(strings.Compare(a.Workload, b.Workload), cmp.Compare(a.Place, b.Place))
 }
 
-func (c *Compiled) workload(w *model.Workload, byName map[string]*model.Workload, callers []kube.Call) error {
+func (c *Compiled) workload(w *model.Workload, calls, callers []kube.Call) error {
 	env, name, team := c.env.Metadata.Name, w.Metadata.Name, c.repo.OwningTeam(w)
 	a := addr.Workload(env, name)
 	k := &kube.Workload{
 		Addr: a, Name: name, Team: team, Annotations: w.Metadata.Annotations,
-		Replicas: c.env.Spec.Workloads[name].Replicas,
+		Replicas: c.env.Spec.Workloads[name].Replicas, Calls: calls,
 	}
 	slices.SortFunc(callers, compareCalls)
 	k.Callers = slices.Compact(callers)
-	var err error
-	if k.Calls, err = c.calls(w, byName); err != nil {
-		return err
-	}
 	if w.Service != nil {
 		for _, pn := range model.SortedKeys(w.Service.Ports) {
 			p := w.Service.Ports[pn]
@@ -118,7 +125,7 @@ func (c *Compiled) workload(w *model.Workload, byName map[string]*model.Workload
 	x := &expander{c: c, w: w, resources: map[string]*resolved{}, used: map[kube.Output]bool{}}
 	depends := c.have(addr.Team(env, team), addr.Foundation(env, "cluster"))
 	for _, rn := range x.order() {
-		res, err := c.resource(x, k, byName, rn)
+		res, err := c.resource(x, k, rn)
 		if err != nil {
 			return fmt.Errorf("resource %q: %w", rn, err)
 		}

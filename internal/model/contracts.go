@@ -13,6 +13,8 @@ type Contracts interface {
 	ResourceTypes() []string
 	// Defaults returns the default parameters of a resource type.
 	Defaults(typ string) map[string]any
+	// PlatformDefaults returns the default parameters of a platform module.
+	PlatformDefaults(name string) map[string]any
 	// ValidateParams says what is wrong with parameters of a type.
 	ValidateParams(typ string, params map[string]any) []Problem
 	// ValidateExisting says what is wrong with the outputs given for something

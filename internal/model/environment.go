@@ -1,11 +1,19 @@
 package model
 
+import "github.com/stratahq/strata/internal/proxy/config"
+
 // The clouds an environment can be in.
 const (
 	CloudAWS   = "aws"
 	CloudGCP   = "gcp"
 	CloudAzure = "azure"
 	CloudLocal = "local"
+)
+
+// Who does mutual TLS between an environment's workloads.
+const (
+	MeshStrata = "strata"
+	MeshIstio  = "istio"
 )
 
 // Environment is an isolated copy of the platform: environments/<name>.yaml.
@@ -37,6 +45,17 @@ type EnvironmentSpec struct {
 	Resources    map[string]ResourceDefaults `json:"resources,omitempty" doc:"Defaults for every resource of a type, by type."`
 	Workloads    map[string]WorkloadOverride `json:"workloads,omitempty" doc:"What differs for a workload in this environment, by workload." rule:"keypattern=dns-label"`
 	Tags         map[string]string           `json:"tags,omitempty" doc:"Tags (labels) for every cloud resource of this environment."`
+}
+
+// GatewayClass returns the GatewayClass that serves the environment's routes.
+func (e *Environment) GatewayClass() string {
+	if e.Spec.Ingress != nil && e.Spec.Ingress.Class != "" {
+		return e.Spec.Ingress.Class
+	}
+	if e.Spec.Mesh == MeshIstio {
+		return "istio"
+	}
+	return config.GatewayClass
 }
 
 // Existing names what is already there: the outputs of the contract that
@@ -109,7 +128,7 @@ type NodePool struct {
 type Ingress struct {
 	Domain         string `json:"domain" doc:"Domain below which route hosts without a dot are put." rule:"required;pattern=dns-name"`
 	InternalDomain string `json:"internalDomain,omitempty" doc:"The same for routes of class internal. Default: internal.<domain>." rule:"pattern=dns-name"`
-	Class          string `json:"class,omitempty" doc:"GatewayClass that serves the routes." rule:"pattern=dns-label;default=strata"`
+	Class          string `json:"class,omitempty" doc:"GatewayClass that serves the routes. Default: strata, or istio where that is the mesh." rule:"pattern=dns-label"`
 	TLS            string `json:"tls,omitempty" doc:"Who issues certificates: the platform's own CA, or ACME." rule:"enum=acme|platform-ca|disabled"`
 }
 

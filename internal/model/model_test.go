@@ -21,6 +21,7 @@ func (c contracts) Defaults(typ string) map[string]any {
 	}
 	return c.defaults
 }
+func (contracts) PlatformDefaults(string) map[string]any                { return nil }
 func (contracts) ValidateParams(string, map[string]any) []model.Problem { return nil }
 func (contracts) ValidateExisting(*model.Contract, map[string]any) []model.Problem {
 	return nil

@@ -15,6 +15,13 @@ type Release struct {
 // ReleaseSpec is the body of a Release.
 type ReleaseSpec struct {
 	Workloads map[string]WorkloadRelease `json:"workloads" doc:"Workloads that run in the environment, by name." rule:"required;keypattern=dns-label"`
+	Platform  *PlatformRelease           `json:"platform,omitempty" doc:"Images of the platform's own programs. Required in clouds where Strata's mesh or gateway is used."`
+}
+
+// PlatformRelease pins the images of the platform's own programs.
+type PlatformRelease struct {
+	Proxy   string `json:"proxy" doc:"Image of the proxies: sidecars and gateways (strata image push proxy ...)." rule:"required;pattern=image-ref"`
+	Control string `json:"control" doc:"Image of the control plane: identities, gateways and metrics (strata image push control ...)." rule:"required;pattern=image-ref"`
 }
 
 // WorkloadRelease pins a workload's images.

@@ -46,4 +46,8 @@ const (
 	RuleLimits           = "limits-below-requests"
 	RuleInvalidDate      = "invalid-date"
 	RuleNoRelease        = "no-release"
+	RuleNoPlatformImage  = "no-platform-image"
+	RuleMeshVersion      = "mesh-version"
+	RuleMeshGateway      = "mesh-gateway"
+	RuleReservedPort     = "reserved-port"
 )

@@ -49,6 +49,7 @@ func (v *validator) environment(e *Environment) {
 		v.state(e)
 	}
 	v.approvals(e)
+	v.mesh(e)
 	if _, ok := v.r.Release(e.Metadata.Name); !ok && s.Cloud != CloudLocal && !v.r.Broken["Release/"+e.Metadata.Name] {
 		d := v.list.Warnf(RuleNoRelease, file, diag.P("metadata", "name"), "environment %q has no release, so no workload runs in it", e.Metadata.Name)
 		d.Remedy = "List workloads and their images in releases/" + e.Metadata.Name + ".yaml."

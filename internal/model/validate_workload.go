@@ -31,6 +31,8 @@ func (v *validator) workload(w *Workload) {
 	}
 	v.beforeCycles(w)
 	v.ports(w)
+	v.reservedPorts(w)
+	v.reservedNames(w)
 	byType := map[string][]string{}
 	for _, name := range SortedKeys(w.Resources) {
 		r, at := w.Resources[name], diag.P("resources", name)

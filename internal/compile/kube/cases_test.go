@@ -10,7 +10,7 @@ import (
 func prodEnv() Env {
 	return Env{
 		Platform: "acme", PlatformDomain: "acme.example", Name: "prod", Cloud: "aws", Protected: true, Mesh: "istio",
-		IngressDomain: "acme.example", InternalDomain: "internal.acme.example", GatewayClass: "strata", TLS: "acme",
+		IngressDomain: "acme.example", InternalDomain: "internal.acme.example", GatewayClass: "istio", TLS: "acme",
 		Access: []model.AccessRule{
 			{Groups: []string{"platform"}, Role: "admin"},
 			{Groups: []string{"audit", "support"}, Role: "viewer"},
@@ -23,7 +23,9 @@ func prodEnv() Env {
 }
 
 func localEnv() Env {
-	return Env{Platform: "acme", PlatformDomain: "acme.example", Name: "local", Cloud: "local", Mesh: "strata", IngressDomain: "acme.localhost", InternalDomain: "internal.acme.localhost", TLS: "disabled"}
+	return Env{Platform: "acme", PlatformDomain: "acme.example", Name: "local", Cloud: "local", Mesh: "strata", IngressDomain: "acme.localhost", InternalDomain: "internal.acme.localhost", TLS: "disabled", GatewayClass: "strata",
+		ProxyImage:   "strata.local/proxy@sha256:3333333333333333333333333333333333333333333333333333333333333333",
+		ControlImage: "strata.local/control@sha256:4444444444444444444444444444444444444444444444444444444444444444"}
 }
 
 var (
@@ -83,9 +85,12 @@ func ordersWorkload(env string) Workload {
 		},
 		Autoscaler: &Autoscaler{Min: 3, Max: 20, CPU: 70, Memory: 80, RequestsPerSecond: 50, QueueDepth: 100, Queue: "orders"},
 		Outputs:    []Output{dbHost, dbPassword, apiKey},
-		Calls:      []Call{{Workload: "catalog", Team: "shop", Port: 80, Target: 8080}},
-		Callers:    []Call{{Workload: "storefront", Team: "shop", Port: 80, Target: 8080}, {Workload: "report", Team: "payments", Port: 80, Target: 8080}},
-		Needs:      []Need{{Resource: "db", Type: "postgres", Ports: []int{5432}}, {Resource: "queue", Type: "amqp", Ports: []int{5671, 5672}}},
+		Calls: []Call{
+			{Resource: "catalog", Workload: "catalog", Team: "shop", Port: 80, Target: 8080, Traffic: "http", Listen: 15200},
+			{Resource: "prices", Workload: "catalog", Team: "shop", Port: 9000, Target: 9000, Place: 1, Traffic: "tcp", Listen: 15201},
+		},
+		Callers: []Call{{Workload: "storefront", Team: "shop", Port: 80, Target: 8080, Place: 1}, {Workload: "report", Team: "payments", Port: 80, Target: 8080, Place: 1}},
+		Needs:   []Need{{Resource: "db", Type: "postgres", Ports: []int{5432}}, {Resource: "queue", Type: "amqp", Ports: []int{5671, 5672}}},
 	}
 }
 
@@ -107,7 +112,13 @@ func goldens() []golden {
 	plain := simple("local", "storefront")
 	plain.Ports = []Port{{Name: "a-name-of-more-than-15-characters", Port: 80, Target: 8080}, {Name: "dns", Port: 53, Target: 53, Protocol: "UDP"}}
 	plain.Routes = []Route{{Resource: "web", Class: "public", Host: "*.acme.localhost", Path: "/", Port: 80}}
-	plain.Callers = []Call{{Workload: "resolver", Team: "shop", Port: 53, Target: 53, Protocol: "UDP"}}
+	plain.Callers = []Call{{Workload: "resolver", Team: "shop", Port: 53, Target: 53, Protocol: "UDP", Place: 1}}
+	plain.Calls = []Call{{Resource: "resolver", Workload: "resolver", Team: "shop", Port: 53, Target: 5353, Protocol: "UDP"}}
+	plain.Containers[0].Variables = []Variable{{"OTEL_EXPORTER_OTLP_ENDPOINT", compose(text("http://telemetry.strata-system.svc:4318"))}}
+
+	job := simple("local", "settlement")
+	job.Schedule = &Schedule{Cron: "0 3 * * *"}
+	job.Calls = []Call{{Resource: "orders", Workload: "orders", Team: "payments", Port: 80, Target: 8080, Place: 1, Traffic: "http", Listen: 15200}}
 
 	report := simple("prod", "a-nightly-report-with-a-name-that-is-too-long-for-a-cronjob")
 	report.Schedule = &Schedule{Cron: "0 3 * * *", Timezone: "Europe/Berlin", Retries: 2}
@@ -137,6 +148,7 @@ func goldens() []golden {
 		workloadCase("orders-prod", prodEnv(), ordersWorkload("prod")),
 		workloadCase("orders-local", localEnv(), ordersWorkload("local")),
 		workloadCase("storefront-local", localEnv(), plain),
+		workloadCase("settlement-local", localEnv(), job),
 		workloadCase("report-prod", prodEnv(), report),
 		workloadCase("recommender-prod", prodEnv(), recommender),
 		team("team-prod", prodEnv(), Team{Addr: addr.Team("prod", "payments"), Name: "payments", Team: model.Team{Quota: &model.TeamQuota{CPU: "20", Pods: 50}}, Labels: map[string]string{"division": "money"}}),

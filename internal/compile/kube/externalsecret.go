@@ -98,10 +98,11 @@ func (in *ExternalSecret) DeepCopyObject() runtime.Object {
 	return &out
 }
 
-// AddToScheme registers the types of external-secrets.io/v1 that this package
-// has.
+// AddToScheme registers the types of others that this package has: of
+// external-secrets.io/v1 and security.istio.io/v1.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(schema.GroupVersion{Group: "external-secrets.io", Version: "v1"}, &ExternalSecret{})
+	addIstio(s)
 	return nil
 }
 

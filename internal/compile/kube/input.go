@@ -3,6 +3,7 @@ package kube
 import (
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // Env is what rendering needs to know of an environment.
@@ -22,7 +23,17 @@ type Env struct {
 	// GroupsPrefix is what the cluster puts before the identity provider's
 	// group names; usually empty.
 	GroupsPrefix string
+	// ProxyImage is the image of sidecars and gateways, ControlImage that of the
+	// control plane. They are no part of what all units of the environment share: a unit
+	// that runs none of them does not change with them.
+	ProxyImage, ControlImage string `json:"-"`
 }
+
+// TrustDomain returns the trust domain of the environment's identities.
+func (e Env) TrustDomain() string { return config.TrustDomain(e.Name, e.PlatformDomain) }
+
+// Sidecars reports whether workloads talk through proxies beside them.
+func (e Env) Sidecars() bool { return e.Mesh == model.MeshStrata && e.ProxyImage != "" }
 
 // Platform is the input of the unit with what an environment has once.
 type Platform struct {
@@ -169,13 +180,26 @@ type GPU struct {
 	Model string // accelerator of a node pool; empty: any
 }
 
-// Call is a declared call: of Workload on one of its Service's ports.
+// Call is a declared call: of Workload on one of its Service's ports. Among Callers,
+// Workload is who calls.
 type Call struct {
+	// Resource is the service resource that declares it; empty among Callers.
+	Resource       string
 	Workload, Team string
 	Port, Target   int
 	// Protocol is TCP or UDP; empty: TCP.
 	Protocol string
+	// Place is the port's place among those of the called workload's Service.
+	Place int
+	// Traffic is what the bytes are, as internal/proxy/config has it; empty among Callers.
+	Traffic string
+	// Listen is the port on loopback that the caller's sidecar takes it on; 0 for UDP,
+	// and among Callers.
+	Listen int
 }
+
+// meshPort is the port for mutual TLS of the pods that are called.
+func (c Call) meshPort() int { return config.InboundBase + c.Place }
 
 // Need is an endpoint outside the workload's own platform, such as a database.
 type Need struct {

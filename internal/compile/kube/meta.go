@@ -53,6 +53,14 @@ func annotations(unit addr.Unit, given map[string]string) map[string]string {
 	return a
 }
 
+// with returns a copy of m with one more entry.
+func with(m map[string]string, key, value string) map[string]string {
+	out := make(map[string]string, len(m)+1)
+	maps.Copy(out, m)
+	out[key] = value
+	return out
+}
+
 // sorted returns the keys of m in order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 

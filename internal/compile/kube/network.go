@@ -12,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // metadataService is where clouds hand out a machine's credentials; no
@@ -24,7 +27,8 @@ const maxRules = 16
 // requestTimeout bounds a request through a gateway.
 const requestTimeout = "60s"
 
-// service returns the Service, if the workload has ports.
+// service returns the Service, if the workload has ports; in the mesh it leads to the
+// ports for mutual TLS.
 func (r *renderer) service() []Object {
 	if len(r.w.Ports) == 0 {
 		return nil
@@ -37,13 +41,14 @@ func (r *renderer) service() []Object {
 			}
 		}
 		ports = append(ports, corev1.ServicePort{
-			Name: p.Name, Port: int32(p.Port), TargetPort: intstr.FromInt32(int32(p.Target)),
+			Name: p.Name, Port: int32(p.Port), TargetPort: intstr.FromInt32(int32(r.podPort(i))),
 			Protocol: corev1.Protocol(cmp.Or(p.Protocol, "TCP")),
 		})
 	}
-	return []Object{&corev1.Service{TypeMeta: gvk("v1", "Service"), ObjectMeta: r.meta(r.w.Name), Spec: corev1.ServiceSpec{
+	svc := &corev1.Service{TypeMeta: gvk("v1", "Service"), ObjectMeta: r.meta(r.w.Name), Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, Selector: r.selector, Ports: ports,
-	}}}
+	}}
+	return append([]Object{svc}, r.meshService(svc)...)
 }
 
 // serves reports whether the route leads to the port.
@@ -148,24 +153,28 @@ func (s socket) compare(t socket) int {
 }
 
 // ingress lets callers, and the gateways if there are routes, reach the ports
-// that they call: one rule for each port.
+// that they call: one rule for each port. In the mesh these are the ports for mutual TLS,
+// so that nothing leads to the application's own.
 func (r *renderer) ingress() []netv1.NetworkPolicyIngressRule {
 	peers := map[socket][]netv1.NetworkPolicyPeer{}
 	for _, route := range r.openRoutes() {
-		for _, p := range r.w.Ports {
-			s := socket{p.Target, "TCP"}
+		for i, p := range r.w.Ports {
+			s := socket{r.podPort(i), "TCP"}
 			if route.serves(p) && len(peers[s]) == 0 {
 				peers[s] = []netv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: GatewayNamespace}}}}
 			}
 		}
 	}
-	for _, c := range calls(r.w.Callers) {
+	for _, c := range r.calls(r.w.Callers) {
 		s := socket{c.Target, c.Protocol}
 		peers[s] = append(peers[s], workloadPeer(c))
 	}
+	if r.meshed() {
+		peers[socket{config.MetricsPort, "TCP"}] = []netv1.NetworkPolicyPeer{workloadPeer(Call{Team: config.ControlNamespace, Workload: config.ControlAccount})}
+	}
 	var out []netv1.NetworkPolicyIngressRule
 	for _, s := range sockets(peers) {
-		out = append(out, netv1.NetworkPolicyIngressRule{From: peers[s], Ports: []netv1.NetworkPolicyPort{netPort(s.port, s.protocol)}})
+		out = append(out, netv1.NetworkPolicyIngressRule{From: peers[s], Ports: r.netPorts(s)})
 	}
 	return out
 }
@@ -173,13 +182,13 @@ func (r *renderer) ingress() []netv1.NetworkPolicyIngressRule {
 // egress lets the workload reach what it calls and needs.
 func (r *renderer) egress() []netv1.NetworkPolicyEgressRule {
 	peers := map[socket][]netv1.NetworkPolicyPeer{}
-	for _, c := range calls(r.w.Calls) {
+	for _, c := range r.calls(r.w.Calls) {
 		s := socket{c.Target, c.Protocol}
 		peers[s] = append(peers[s], workloadPeer(c))
 	}
 	var out []netv1.NetworkPolicyEgressRule
 	for _, s := range sockets(peers) {
-		out = append(out, netv1.NetworkPolicyEgressRule{To: peers[s], Ports: []netv1.NetworkPolicyPort{netPort(s.port, s.protocol)}})
+		out = append(out, netv1.NetworkPolicyEgressRule{To: peers[s], Ports: r.netPorts(s)})
 	}
 	var needed []int
 	for _, n := range r.w.Needs {
@@ -202,17 +211,30 @@ func (r *renderer) egress() []netv1.NetworkPolicyEgressRule {
 	return append(out, netv1.NetworkPolicyEgressRule{To: []netv1.NetworkPolicyPeer{to}, Ports: ports})
 }
 
-// calls returns the calls in order and once each, with their protocol.
-func calls(cs []Call) []Call {
-	out := slices.Clone(cs)
-	for i := range out {
-		out[i].Protocol = cmp.Or(out[i].Protocol, "TCP")
-		out[i].Port = 0 // policies see the pods' ports only
+// calls returns the calls as network policies see them, in order and once each: who and
+// which port of the pods.
+func (r *renderer) calls(cs []Call) []Call {
+	out := make([]Call, len(cs))
+	for i, c := range cs {
+		out[i] = Call{Workload: c.Workload, Team: c.Team, Target: c.Target, Protocol: cmp.Or(c.Protocol, "TCP")}
+		if r.env.Sidecars() && c.tcp() {
+			out[i].Target = c.meshPort()
+		}
 	}
 	slices.SortFunc(out, func(a, b Call) int {
 		return cmp.Or(strings.Compare(a.Team, b.Team), strings.Compare(a.Workload, b.Workload), cmp.Compare(a.Target, b.Target), strings.Compare(a.Protocol, b.Protocol))
 	})
 	return slices.Compact(out)
+}
+
+// netPorts returns a port as network policies have it, with the one by which Istio
+// carries its traffic.
+func (r *renderer) netPorts(s socket) []netv1.NetworkPolicyPort {
+	out := []netv1.NetworkPolicyPort{netPort(s.port, s.protocol)}
+	if r.env.Mesh == model.MeshIstio && s.protocol == "TCP" {
+		out = append(out, netPort(hbonePort, "TCP"))
+	}
+	return out
 }
 
 // workloadPeer selects the pods of a workload.

@@ -3,6 +3,8 @@ package kube
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // The classes of a route, each served by the Gateway of that name.
@@ -61,7 +63,7 @@ func listener(env Env) gwv1.SectionName {
 func gateway(env Env, class string, meta metav1.ObjectMeta) Object {
 	name := gwv1.ObjectName(env.GatewayClass)
 	if name == "" {
-		name = "strata"
+		name = config.GatewayClass
 	}
 	teams := &gwv1.AllowedRoutes{
 		Namespaces: &gwv1.RouteNamespaces{From: ptr(gwv1.NamespacesFromSelector), Selector: &metav1.LabelSelector{

@@ -75,13 +75,10 @@ func (r *renderer) container(o ordered, files fileSet, mounted map[string]bool) 
 	out := corev1.Container{
 		Name: c.Name, Image: c.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: c.Command, Args: c.Args,
-		Env:       r.variables(c),
-		Resources: r.compute(c),
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr(false), ReadOnlyRootFilesystem: ptr(true), RunAsNonRoot: ptr(true),
-			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
-		VolumeMounts: slices.Concat(files.mounts[c.Name], r.mounts(c, mounted)),
+		Env:             r.variables(c),
+		Resources:       r.compute(c),
+		SecurityContext: confined(),
+		VolumeMounts:    slices.Concat(files.mounts[c.Name], r.mounts(c, mounted)),
 	}
 	if !slices.ContainsFunc(out.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == tmpPath }) {
 		out.VolumeMounts = append(out.VolumeMounts, corev1.VolumeMount{Name: "tmp", MountPath: tmpPath})
@@ -112,6 +109,14 @@ func (r *renderer) container(o ordered, files fileSet, mounted map[string]bool) 
 		out.Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: drainSeconds}}}
 	}
 	return out
+}
+
+// confined is what a container may do on its node: nothing beyond running.
+func confined() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr(false), ReadOnlyRootFilesystem: ptr(true), RunAsNonRoot: ptr(true),
+		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+	}
 }
 
 // ports lists the service's ports on the only container that can serve them.

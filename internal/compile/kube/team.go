@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/stratahq/strata/internal/model"
 )
 
 // What a team's namespace may request in total unless the platform says
@@ -44,7 +46,7 @@ func RenderTeam(env Env, t Team) ([]Object, error) {
 		}}}},
 	}
 	objs = append(objs, teamAccess(env, t, meta)...)
-	return append(objs,
+	objs = append(objs,
 		&netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: meta("default-deny"), Spec: netv1.NetworkPolicySpec{PolicyTypes: bothWays}},
 		&netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: meta("allow-dns"), Spec: netv1.NetworkPolicySpec{
 			PolicyTypes: []netv1.PolicyType{netv1.PolicyTypeEgress},
@@ -56,7 +58,8 @@ func RenderTeam(env Env, t Team) ([]Object, error) {
 				Ports: []netv1.NetworkPolicyPort{netPort(53, "UDP"), netPort(53, "TCP")},
 			}},
 		}},
-	), nil
+	)
+	return append(objs, istioTeam(env, meta)...), nil
 }
 
 var bothWays = []netv1.PolicyType{netv1.PolicyTypeIngress, netv1.PolicyTypeEgress}
@@ -73,7 +76,7 @@ func namespace(env Env, name string, lab, ann map[string]string) Object {
 		l["pod-security.kubernetes.io/"+mode] = "restricted"
 		l["pod-security.kubernetes.io/"+mode+"-version"] = "latest"
 	}
-	if env.Mesh == "istio" {
+	if env.Mesh == model.MeshIstio {
 		l["istio.io/dataplane-mode"] = "ambient"
 	}
 	return &corev1.Namespace{TypeMeta: gvk("v1", "Namespace"), ObjectMeta: metav1.ObjectMeta{Name: name, Labels: l, Annotations: ann}}

@@ -80,11 +80,14 @@ func (r *renderer) render() Rendered {
 	files := r.files()
 	out.Templates = files.templates
 	pod := r.pod(files)
+	proxy := r.sidecar(&pod)
 
 	add(&corev1.ServiceAccount{TypeMeta: gvk("v1", "ServiceAccount"), ObjectMeta: r.meta(r.w.Name), AutomountServiceAccountToken: ptr(false)})
 	add(files.configMaps...)
+	add(proxy...)
 	add(r.externalSecrets(files)...)
 	add(r.networkPolicy()...)
+	add(r.authorizationPolicy()...)
 	add(r.claims()...)
 	add(r.service()...)
 	if r.w.Schedule != nil {

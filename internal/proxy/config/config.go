@@ -48,6 +48,17 @@ const (
 	ControlNamespace = "strata-system"
 	ControlAccount   = "strata-control"
 
+	// SidecarName is the name of the container beside a workload's own.
+	SidecarName = "strata-proxy"
+	// EndpointsSuffix follows a workload's name in that of the headless Service whose DNS
+	// name has the addresses of its ready pods.
+	EndpointsSuffix = "-endpoints"
+
+	// GatewayClass is the GatewayClass of our own gateways, GatewayController the name of
+	// its controller.
+	GatewayClass      = "strata"
+	GatewayController = "strata.dev/gateway"
+
 	// IdentityAnnotation is on the Services of workloads in the mesh: the SPIFFE ID that
 	// the sidecars behind it have.
 	IdentityAnnotation = "strata.dev/identity"
