@@ -34,7 +34,7 @@ func synthesize(dir string, n int) error {
 	releases := map[string]*strings.Builder{}
 	for _, env := range envs {
 		b := &strings.Builder{}
-		fmt.Fprintf(b, "apiVersion: strata/v1alpha1\nkind: Release\nmetadata: {name: %s}\nspec:\n  workloads:\n", env)
+		fmt.Fprintf(b, "apiVersion: strata/v1alpha1\nkind: Release\nmetadata: {name: %s}\nspec:\n%s  workloads:\n", env, platformImages("registry.synth.example/apps"))
 		releases[env] = b
 	}
 	for i := range n {
@@ -71,7 +71,7 @@ func synthEnvironment(env string, i int, all []string) string {
 	}
 	fmt.Fprintf(&b, "  state: {backend: s3, bucket: synth-%s-state, kmsKey: \"arn:aws:kms:eu-west-1:%012d:key/state\"}\n", env, 111100000000+i)
 	fmt.Fprintf(&b, "  network: {cidr: 10.%d.0.0/16, zones: 3, nat: per-zone}\n", 10*(i+1))
-	b.WriteString("  cluster: {version: \"1.35\", nodePools: [{name: general, instance: m7g.4xlarge, min: 3, max: 400}]}\n")
+	b.WriteString("  cluster: {version: \"1.37\", nodePools: [{name: general, instance: m7g.4xlarge, min: 3, max: 400}]}\n")
 	fmt.Fprintf(&b, "  ingress: {domain: %s.synth.example}\n", env)
 	return b.String()
 }
@@ -108,4 +108,10 @@ func synthWorkload(r *rand.Rand, i, teams int) string {
 	}
 	b.WriteString("resources:\n" + res.String())
 	return b.String()
+}
+
+// platformImages are the lines of a release that name the images of the mesh and the
+// gateway.
+func platformImages(registry string) string {
+	return fmt.Sprintf("  platform:\n    proxy: %s/strata-proxy@sha256:%064x\n    control: %s/strata-control@sha256:%064x\n", registry, 1, registry, 2)
 }
