@@ -125,13 +125,14 @@ func (s *state) certificates() []*x509.Certificate {
 
 // first is the state of a trust domain that has none. Certificates that pods trust
 // already are those of roots whose keys are lost: the new root waits for its overlap
-// like any other then, so that what runs goes on.
+// like any other then, so that what runs goes on. How long certificates of a lost one hold
+// is not known.
 func first(td spiffeid.TrustDomain, trusted []*x509.Certificate, now time.Time, o Options) (*state, error) {
 	s := &state{TrustDomain: td.Name()}
 	for _, c := range trusted {
 		s.Roots = append(s.Roots, root{
-			Phase: PhaseRetiring, Certificate: certPEM(c), Published: now, Retired: now, Withdraw: now.Add(o.CertificateLife + withdrawSlack),
-			Longest: o.CertificateLife, pair: pair{cert: c},
+			Phase: PhaseRetiring, Certificate: certPEM(c), Published: now, Retired: now, Withdraw: now.Add(maxLife + withdrawSlack),
+			Longest: maxLife, pair: pair{cert: c},
 		})
 	}
 	phase := PhaseSigning
@@ -200,7 +201,7 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 		case r.Phase != PhaseRetiring && r.Longest < o.CertificateLife:
 			r.Longest = o.CertificateLife
 			return done(r, "LifeChanged", "certificates of the root %s hold up to %s from now on", r.id(), o.CertificateLife)
-		case r.Phase == PhaseRetiring && !d.now.Before(r.Withdraw):
+		case r.Phase == PhaseRetiring && (!d.now.Before(r.Withdraw) || d.now.After(r.pair.cert.NotAfter)):
 			next.Roots = slices.Delete(next.Roots, i, i+1)
 			gone := s.Roots[i]
 			return done(&gone, "RootWithdrawn", "every certificate of the root %s has ended; pods trust it no more", gone.id())

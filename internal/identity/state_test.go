@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"crypto/x509"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -27,24 +26,30 @@ func discard() record.EventRecorder { return &record.FakeRecorder{} }
 
 func newClock() *clock { return &clock{time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)} }
 
+// tb is a test, of package testing or rapid.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // authority returns an Authority as it is after its program has started.
-func authority(t testing.TB, client kubernetes.Interface, c *clock, o Options) *Authority {
+func authority(t tb, client kubernetes.Interface, c *clock, o Options) *Authority {
 	t.Helper()
 	o.Platform, o.Environment, o.Domain = "acme", "local", "acme.example"
-	a, err := New(Deps{Client: client, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Events: discard()}, o)
+	a, err := New(Deps{Client: client, Log: slog.New(slog.DiscardHandler), Events: discard()}, o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	a.now = c.now
 	return a
 }
 
 // status reads what people are told.
-func status(t testing.TB, client kubernetes.Interface) *Status {
+func status(t tb, client kubernetes.Interface) *Status {
 	t.Helper()
 	s, err := ReadStatus(context.Background(), client)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	return s
 }
