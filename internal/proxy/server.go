@@ -69,6 +69,10 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 // configuration for it. It then takes no new requests, and lets those that it has finish
 // until grace has passed. It returns nil when it has been ended by ctx.
 func Serve(ctx context.Context, s *http.Server, l net.Listener, grace time.Duration) error {
+	// What has taken a connection over (WebSocket) ends with the server.
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s.BaseContext = func(net.Listener) context.Context { return base }
 	stopped := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(stopped)

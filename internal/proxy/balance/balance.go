@@ -12,8 +12,10 @@ import (
 
 // When an endpoint is left out.
 const (
-	// Failures is how many failures in a row eject an endpoint.
-	Failures = 5
+	// Failures is how many failures in a row eject an endpoint; Unreachables is how many
+	// are enough if the last of them is that there was no connection.
+	Failures     = 5
+	Unreachables = 3
 	// Ejection is how long it is left out the first time; each further time without a
 	// success in between adds as much, up to MaxEjection.
 	Ejection = 10 * time.Second
@@ -67,6 +69,17 @@ func (p *Pool) Set(addresses []string) {
 
 // Len returns how many endpoints there are.
 func (p *Pool) Len() int { return len(p.list()) }
+
+// Out returns how many endpoints are left out at the moment.
+func (p *Pool) Out() int {
+	now, out := p.now(), 0
+	for _, e := range p.list() {
+		if e.until.Load() > now {
+			out++
+		}
+	}
+	return out
+}
 
 func (p *Pool) list() []*Endpoint {
 	if l := p.endpoints.Load(); l != nil {
@@ -139,7 +152,17 @@ func (e *Endpoint) Done(ok bool) {
 		return
 	}
 	if e.failures.Add(1) >= Failures {
-		e.eject()
+		e.eject(func(all int) int { return all / 2 })
+	}
+}
+
+// Unreachable says that the request to e is over because there was no connection. That
+// ejects sooner, and all of a pool's endpoints but one may be out for it: who takes no
+// connections is no relief for the others.
+func (e *Endpoint) Unreachable() {
+	e.outstanding.Add(-1)
+	if e.failures.Add(1) >= Unreachables {
+		e.eject(func(all int) int { return all - 1 })
 	}
 }
 
@@ -147,17 +170,13 @@ func (e *Endpoint) Done(ok bool) {
 // client has gone, say.
 func (e *Endpoint) Cancel() { e.outstanding.Add(-1) }
 
-func (e *Endpoint) eject() {
+// eject leaves e out, unless as many as most returns for a pool's length are out already.
+func (e *Endpoint) eject(most func(all int) int) {
 	p := e.pool
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all, now, out := p.list(), p.now(), 0
-	for _, other := range all {
-		if other.until.Load() > now {
-			out++
-		}
-	}
-	if e.until.Load() > now || 2*(out+1) > len(all) {
+	now := p.now()
+	if e.until.Load() > now || p.Out() >= most(p.Len()) {
 		return
 	}
 	e.failures.Store(0)

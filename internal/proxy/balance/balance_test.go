@@ -145,6 +145,19 @@ func TestHalfStaysIn(t *testing.T) {
 	}
 }
 
+// TestOneStaysIn lets no endpoint be reached.
+func TestOneStaysIn(t *testing.T) {
+	for n := 1; n < 6; n++ {
+		p, _ := pool(n)
+		for range 20 * n * balance.Unreachables {
+			p.Pick(nil).Unreachable()
+		}
+		if got := len(counts(p, 2000)); got != 1 || p.Out() != n-1 {
+			t.Errorf("%d of %d endpoints are left, %d are out", got, n, p.Out())
+		}
+	}
+}
+
 func TestSuccessResets(t *testing.T) {
 	p, _ := pool(2)
 	const bad = "10.0.0.1:80"
@@ -185,7 +198,11 @@ func TestConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for j := range 2000 {
 				e := p.Pick(nil)
-				e.Done((i+j)%3 != 0)
+				if (i+j)%5 == 0 {
+					e.Unreachable()
+				} else {
+					e.Done((i+j)%3 != 0)
+				}
 				if j%100 == 0 {
 					p.Set([]string{"10.0.0.1:80", "10.0.0.2:80", fmt.Sprintf("10.0.1.%d:80", j/100)})
 				}

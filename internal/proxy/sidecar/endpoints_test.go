@@ -1,0 +1,266 @@
+package sidecar_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stratahq/strata/internal/proxy/balance"
+	"github.com/stratahq/strata/internal/proxy/config"
+)
+
+func TestEndpointsComeAndGo(t *testing.T) {
+	m := newMesh(t)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	count := func(name string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return seen[name]
+	}
+	served := func(name string) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			mu.Lock()
+			defer mu.Unlock()
+			seen[name]++
+		})
+	}
+	api := func(name string) (*pod, func()) {
+		port, stop := stoppableApp(t, 0, served(name))
+		return m.start(spec{name: "api", target: port, callers: []string{"web"}}), stop
+	}
+	one, _ := api("one")
+	two, stopTwo := api("two")
+	m.point("api.apps.svc", one, two)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	l := startLoad(t, 4, client(t, false), web.url("api"), nil)
+	eventually(t, "both are used", func() bool { return count("one") > 50 && count("two") > 50 })
+
+	three, _ := api("three")
+	m.point("api.apps.svc", one, two, three)
+	eventually(t, "a new one is used", func() bool { return count("three") > 50 })
+
+	one.stop() // in order, while DNS still has it
+	<-one.done
+	l.more(t)
+	m.point("api.apps.svc", two, three)
+	l.more(t)
+
+	stopTwo() // the application ends before its sidecar, as when a pod is deleted
+	l.more(t)
+	m.point("api.apps.svc", three)
+	before := count("three")
+	eventually(t, "the last one does it all", func() bool { return count("three") > before+200 })
+	l.stop()
+	if l.failed.Load() > 0 {
+		t.Errorf("%d of %d requests have failed", l.failed.Load(), l.sent.Load())
+	}
+
+	m.point("api.apps.svc")
+	eventually(t, "nobody is left", func() bool {
+		got := do(t, client(t, false), request(t, "GET", web.url("api"), nil))
+		return got.code == http.StatusServiceUnavailable && got.body == "strata: api cannot be reached: it has no ready pods\n"
+	})
+	m.point("api.apps.svc", three)
+	eventually(t, "and back again", func() bool {
+		return do(t, client(t, false), request(t, "GET", web.url("api"), nil)).code == http.StatusOK
+	})
+}
+
+func TestIdleSidecarsAskNobody(t *testing.T) {
+	m := newMesh(t)
+	m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP), call("db", config.ProtocolTCP)}})
+	if len(m.asked) > 0 {
+		t.Errorf("names were looked up: %v", m.asked)
+	}
+}
+
+// TestLookupFails keeps the last addresses while DNS does not answer.
+func TestLookupFails(t *testing.T) {
+	m := newMesh(t)
+	api := m.start(spec{name: "api", target: app(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), callers: []string{"web"}})
+	m.point("api.apps.svc", api)
+	web, o := m.prepare(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP), call("other", config.ProtocolHTTP)}})
+	var broken atomic.Bool
+	var failed atomic.Int32
+	lookup := o.Lookup
+	o.Lookup = func(ctx context.Context, host string) (a []netip.Addr, err error) {
+		if broken.Load() {
+			failed.Add(1)
+			return nil, errors.New("SERVFAIL")
+		}
+		return lookup(ctx, host)
+	}
+	m.run(web, o)
+	eventually(t, "ready", func() bool { return web.probe(config.ReadyPath) == http.StatusOK })
+	get := func(name string) reply { return do(t, client(t, false), request(t, "GET", web.url(name), nil)) }
+	if got := get("api"); got.code != http.StatusOK {
+		t.Fatalf("got %d %s", got.code, got.body)
+	}
+	broken.Store(true)
+	eventually(t, "lookups have failed", func() bool {
+		if got := get("api"); got.code != http.StatusOK {
+			t.Fatalf("got %d %s", got.code, got.body)
+		}
+		return failed.Load() > 1
+	})
+	if got := get("other"); got.code != http.StatusServiceUnavailable || !strings.Contains(got.body, "SERVFAIL") {
+		t.Errorf("got %d %s", got.code, got.body)
+	}
+}
+
+// TestEjection has one pod of two that answers nothing but 503.
+func TestEjection(t *testing.T) {
+	m := newMesh(t)
+	var bad atomic.Int32
+	sick := m.start(spec{name: "api", callers: []string{"web"}, target: app(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		bad.Add(1)
+		w.Header().Set("Strata-Not-Delivered", "true") // which is not for an application to say
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))})
+	well := m.start(spec{name: "api", target: app(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), callers: []string{"web"}})
+	m.point("api.apps.svc", sick, well)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	c := client(t, false)
+	codes := map[int]int{}
+	for range 300 {
+		got := do(t, c, request(t, "GET", web.url("api"), nil))
+		codes[got.code]++
+		if got.header.Get("Strata-Not-Delivered") != "" {
+			t.Error("a header between sidecars arrives")
+		}
+	}
+	if codes[503] != balance.Failures || codes[200] != 300-balance.Failures || bad.Load() != balance.Failures {
+		t.Errorf("codes %v, the sick pod got %d requests", codes, bad.Load())
+	}
+	if got := web.metric(t, "strata_ejections_total"); got != "strata_ejections_total{port=\"api\"} 1\n" {
+		t.Errorf("ejections: %s", got)
+	}
+	if got := web.metric(t, "strata_endpoints") + web.metric(t, "strata_endpoints_ejected"); got != "strata_endpoints{port=\"api\"} 2\nstrata_endpoints_ejected{port=\"api\"} 1\n" {
+		t.Errorf("endpoints: %s", got)
+	}
+}
+
+// TestRetryBudget has pods that take no connections, and counts what they are asked.
+func TestRetryBudget(t *testing.T) {
+	m := newMesh(t)
+	var knocks atomic.Int32
+	var pods []*pod
+	for range 3 {
+		p := &pod{address: address()}
+		l := must(net.Listen("tcp", p.inbound()))
+		defer l.Close()
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				knocks.Add(1)
+				c.Close()
+			}
+		}()
+		pods = append(pods, p)
+	}
+	m.point("api.apps.svc", pods...)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	c := client(t, false)
+	const requests = 300
+	began := time.Now()
+	for range requests {
+		if got := do(t, c, request(t, "GET", web.url("api"), nil)); got.code != http.StatusServiceUnavailable {
+			t.Fatalf("got %d %s", got.code, got.body)
+		}
+	}
+	// A fifth of the requests, one a second, and what is saved up at first.
+	most := requests + requests/5 + int(time.Since(began).Seconds()) + 1 + 20
+	if n := int(knocks.Load()); n > most || n < requests+requests/5 {
+		t.Errorf("%d requests have become %d; at most %d are in the budget", requests, n, most)
+	}
+}
+
+// TestNothingIsSentTwice has an application that takes a request and breaks off.
+func TestNothingIsSentTwice(t *testing.T) {
+	m := newMesh(t)
+	var mu sync.Mutex
+	seen := map[string]int{}
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		seen[string(b)]++
+		n := len(seen)
+		mu.Unlock()
+		if n%3 == 0 {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	var pods []*pod
+	for range 2 {
+		pods = append(pods, m.start(spec{name: "api", target: app(t, handler), callers: []string{"web"}}))
+	}
+	m.point("api.apps.svc", pods...)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	codes := map[int]int{}
+	for i := range 60 {
+		codes[do(t, client(t, false), request(t, "POST", web.url("api"), strings.NewReader(fmt.Sprint("order ", i)))).code]++
+	}
+	if codes[200] == 0 || codes[502] == 0 || codes[200]+codes[502] != 60 {
+		t.Errorf("codes %v", codes)
+	}
+	for order, n := range seen {
+		if n > 1 {
+			t.Errorf("%q has been sent %d times", order, n)
+		}
+	}
+}
+
+func TestTimeouts(t *testing.T) {
+	m := newMesh(t)
+	gone := make(chan struct{}, 10)
+	api := m.start(spec{name: "api", callers: []string{"web"}, target: app(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/quick" {
+			return
+		}
+		if r.URL.Path == "/half" {
+			io.WriteString(w, "half")
+			http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+		gone <- struct{}{}
+	}))})
+	m.point("api.apps.svc", api)
+	limited := call("api", config.ProtocolHTTP)
+	limited.Timeout = config.Duration(200 * time.Millisecond)
+	patient := call("api", config.ProtocolHTTP)
+	patient.Name = "patient"
+	web := m.start(spec{name: "web", outbound: []config.Outbound{limited, patient}})
+	both(t, func(t *testing.T, c *http.Client) {
+		// The first request also makes the connections, which counts.
+		eventually(t, "a quick one passes", func() bool { return do(t, c, request(t, "GET", web.url("api")+"/quick", nil)).code == http.StatusOK })
+		got := do(t, c, request(t, "GET", web.url("api"), nil))
+		if got.code != http.StatusGatewayTimeout || got.body != "strata: api has not answered within 200ms\n" {
+			t.Errorf("got %d %s", got.code, got.body)
+		}
+		<-gone
+		if got, err := try(c, request(t, "GET", web.url("api")+"/half", nil)); err == nil || got.body != "half" {
+			t.Errorf("a response that takes too long ends as %q, %v", got.body, err)
+		}
+		<-gone
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(100*time.Millisecond, cancel)
+		if _, err := try(c, request(t, "GET", web.url("patient"), nil).WithContext(ctx)); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		<-gone // the application learns that its client has gone
+	})
+}
