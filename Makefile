@@ -9,6 +9,8 @@ export TF_CLI_CONFIG_FILE :=
 GO       ?= go
 FUZZTIME ?= 60s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The same between two releases: an image with it stays the same too, and pods run on.
+RELEASE  ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo unreleased)
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 # -race costs twice the time, so it runs where goroutines are: in the packages that
 # start them, and in those that hand their work to internal/par. internal/e2e starts
@@ -27,6 +29,7 @@ build: ## bin/strata, with the version from git, and the programs of ours that i
 	@mkdir -p bin
 	$(GO) build $(SHARED) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause ./cmd/strata-entry
+	CGO_ENABLED=0 $(GO) build $(SHARED) -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(RELEASE)' -o bin/ ./cmd/strata-proxy
 	CGO_ENABLED=0 $(GO) build $(SHARED) -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-control
 
 engines: bin/tofu bin/strata-kube bin/strata-objectstore bin/strata-kafka ## OpenTofu, Kubernetes and servers of local environments, from the sources pinned in engines/ (minutes, the first time)
