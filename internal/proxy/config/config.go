@@ -150,3 +150,24 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	*d = Duration(v)
 	return err
 }
+
+// Metrics of the metrics API for autoscalers, with the labels that select one.
+const (
+	// RequestsMetric is how many requests per second the pods of a workload get together.
+	RequestsMetric = "http_requests_per_second"
+	// LabelWorkload selects a workload of the autoscaler's namespace.
+	LabelWorkload = "workload"
+	// QueueMetric is how many messages are in a queue.
+	QueueMetric = "queue_messages"
+	// LabelQueue is the queue's name; LabelBroker is BrokerLabel of its broker.
+	LabelQueue  = "queue"
+	LabelBroker = "broker"
+	// ScalingPort is where the control plane serves the metrics API.
+	ScalingPort = 15011
+	// BrokerPortName is the name of the port of a broker's Service that serves metrics.
+	BrokerPortName = "metrics"
+)
+
+// BrokerLabel is the value of LabelBroker for the broker that a unit made, whose name in
+// its environment is such as "shared/amqp/default/orders".
+func BrokerLabel(unit string) string { return strings.ReplaceAll(unit, "/", ".") }
