@@ -18,6 +18,7 @@ import (
 
 	"github.com/stratahq/strata/internal/identity"
 	"github.com/stratahq/strata/internal/proxy/config"
+	"github.com/stratahq/strata/internal/scaling"
 )
 
 // control is what the parts of the control plane share.
@@ -34,6 +35,8 @@ type control struct {
 	// identity signs, and is the source of this program's own certificate and of the
 	// roots to verify others with (x509svid.Source, x509bundle.Source).
 	identity *identity.Authority
+	// scaling serves metrics to autoscalers.
+	scaling *scaling.API
 	// ready are what has to be so before this replica is ready, by name. Parts add to it
 	// before they run.
 	ready map[string]func() error
@@ -55,6 +58,7 @@ func (c *control) parts() []part {
 		{name: "metrics", run: c.serveMetrics},
 		{name: "roots", run: c.identity.Follow},
 		{name: "signer", leads: true, run: c.identity.Lead},
+		{name: "scaling", run: c.scaling.Run},
 	}
 }
 
@@ -73,6 +77,13 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 		return err
 	}
 	c.ready["identity"] = c.identity.Ready
+	c.scaling, err = scaling.New(scaling.Options{
+		Rest: c.rest, Client: c.client, Kubeconfig: s.kubeconfig, TrustDomain: c.identity.TrustDomain().Name(),
+		SVIDs: c.identity, Bundles: c.identity, Log: log.With("part", "scaling"),
+	})
+	if err != nil {
+		return err
+	}
 
 	var leading []part
 	g, ctx := errgroup.WithContext(ctx)

@@ -200,7 +200,7 @@ rabbitmq_detailed_queue_messages_ready{vhost="v",queue="orders"} 2
 	if got, err := messages(strings.NewReader(broker)); err != nil || !maps.Equal(got, map[string]float64{"orders": 12, "mail": 0}) {
 		t.Errorf("%v, %v", got, err)
 	}
-	for _, bad := range []string{"strata_requests_total{", "<html>", strings.Repeat("# x\n", maxText/4+1)} {
+	for _, bad := range []string{"strata_requests_total{direction=\"inbound\"} NaN\n", "strata_requests_total{", "<html>", strings.Repeat("# x\n", maxText/4+1)} {
 		if _, err := requests(strings.NewReader(bad)); err == nil {
 			t.Errorf("%.20q is read", bad)
 		}

@@ -3,6 +3,7 @@ package scaling
 import (
 	"fmt"
 	"io"
+	"math"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -58,6 +59,9 @@ func requests(r io.Reader) (float64, error) {
 		if label(m, "direction") == "inbound" {
 			sum += value(m)
 		}
+	}
+	if sum < 0 || math.IsNaN(sum) || math.IsInf(sum, 0) {
+		return 0, fmt.Errorf("%v requests is no count", sum)
 	}
 	return sum, nil
 }
