@@ -135,6 +135,9 @@ func (c *Compiled) digest(u *graph.Unit) error {
 			fmt.Fprintln(h, c.kubeEnv.ProxyImage)
 		}
 	}
+	if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
+		fmt.Fprintln(h, c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage)
+	}
 	if t, ok := c.teams[u.Addr]; ok {
 		if err := enc.Encode(t); err != nil {
 			return fmt.Errorf("digest of %s: %w", u.Addr, err)

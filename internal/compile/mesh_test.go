@@ -130,7 +130,7 @@ func TestPlatformImages(t *testing.T) {
 		}
 	}
 	slices.Sort(changed)
-	want := []string{"workloads/backoffice", "workloads/catalog", "workloads/checkout", "workloads/recommender", "workloads/storefront"}
+	want := []string{"platform/mesh", "workloads/backoffice", "workloads/catalog", "workloads/checkout", "workloads/recommender", "workloads/storefront"}
 	if !slices.Equal(changed, want) {
 		t.Errorf("changed: %v, want %v", changed, want)
 	}

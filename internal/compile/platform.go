@@ -202,12 +202,22 @@ func (c *Compiled) platformUnits() error {
 	if err := c.ownPlatformUnits(); err != nil {
 		return err
 	}
+	if c.kubeEnv.ControlImage != "" {
+		c.add(graph.Unit{
+			Addr: addr.Platform(env, meshUnit), Layer: model.LayerNetworking, Kind: graph.Kube,
+			DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, "secrets")),
+		})
+	}
 	c.add(graph.Unit{
 		Addr: addr.Platform(env, "gateway"), Layer: model.LayerNetworking, Kind: graph.Kube,
-		DependsOn: c.have(addr.Foundation(env, "cluster")),
+		DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, meshUnit)),
 	})
 	return nil
 }
+
+// meshUnit is the unit of the control plane. Pods with a proxy start when it gives them
+// certificates.
+const meshUnit = "mesh"
 
 // ownPlatformUnits adds a unit for each platform contract of the repository's
 // own that has a module in this cloud.

@@ -30,6 +30,8 @@ func (c *Compiled) Objects(u graph.Unit) ([]kube.Object, error) {
 		objs = r.Objects
 	} else if t, ok := c.teams[u.Addr]; ok {
 		objs, err = kube.RenderTeam(c.kubeEnv, t)
+	} else if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
+		objs, err = kube.RenderControl(c.kubeEnv, kube.Platform{Addr: u.Addr})
 	} else if u.Addr == addr.Platform(u.Addr.Env, "gateway") {
 		objs, err = kube.RenderPlatform(c.kubeEnv, kube.Platform{Addr: u.Addr})
 	} else {

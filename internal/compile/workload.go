@@ -134,6 +134,9 @@ func (c *Compiled) workload(w *model.Workload, calls, callers []kube.Call) error
 			depends = append(depends, res.unit)
 		}
 	}
+	if k.Meshed(c.kubeEnv) {
+		depends = append(depends, c.have(addr.Platform(env, meshUnit))...)
+	}
 	if len(k.Routes) > 0 {
 		depends = append(depends, c.have(addr.Platform(env, "gateway"))...)
 	}

@@ -50,6 +50,9 @@ type podFacts struct {
 	Spec     any `json:"spec"`
 	// Containers are the init, ordinary and ephemeral containers together.
 	Containers []any `json:"containers"`
+	// Lasting are those that run as long as the pod does: the ordinary ones, and init
+	// containers that are sidecars.
+	Lasting []any `json:"lasting"`
 }
 
 // Objects judges Kubernetes objects, each alone. An object is a typed struct
@@ -159,11 +162,17 @@ func podOf(obj any, kind string) *podFacts {
 
 func podOfSpec(meta *v1.ObjectMeta, spec *corev1.PodSpec) *podFacts {
 	p := &podFacts{Metadata: meta, Spec: spec, Containers: make([]any, 0, len(spec.InitContainers)+len(spec.Containers)+len(spec.EphemeralContainers))}
+	p.Lasting = make([]any, 0, len(spec.InitContainers)+len(spec.Containers))
 	for i := range spec.InitContainers {
-		p.Containers = append(p.Containers, &spec.InitContainers[i])
+		c := &spec.InitContainers[i]
+		p.Containers = append(p.Containers, c)
+		if c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			p.Lasting = append(p.Lasting, c)
+		}
 	}
 	for i := range spec.Containers {
 		p.Containers = append(p.Containers, &spec.Containers[i])
+		p.Lasting = append(p.Lasting, &spec.Containers[i])
 	}
 	for i := range spec.EphemeralContainers {
 		p.Containers = append(p.Containers, (*corev1.Container)(&spec.EphemeralContainers[i].EphemeralContainerCommon))
@@ -197,13 +206,18 @@ func podOfMap(m map[string]any, kind string) *podFacts {
 	if !ok {
 		return nil
 	}
-	p := &podFacts{Metadata: m["metadata"], Spec: spec, Containers: []any{}}
+	p := &podFacts{Metadata: m["metadata"], Spec: spec, Containers: []any{}, Lasting: []any{}}
 	if p.Metadata == nil {
 		p.Metadata = map[string]any{}
 	}
 	for _, k := range []string{"initContainers", "containers", "ephemeralContainers"} {
-		if list, ok := spec[k].([]any); ok {
-			p.Containers = append(p.Containers, list...)
+		list, _ := spec[k].([]any)
+		p.Containers = append(p.Containers, list...)
+		for _, c := range list {
+			one, _ := c.(map[string]any)
+			if k == "containers" || k == "initContainers" && one["restartPolicy"] == string(corev1.ContainerRestartPolicyAlways) {
+				p.Lasting = append(p.Lasting, c)
+			}
 		}
 	}
 	return p

@@ -25,8 +25,11 @@ public_route(resource) if {
 
 database(resource) if resource.type in {"postgres", "mysql"}
 
-# scales is true when the workload in the input has an autoscaler.
+# scales is true when the workload in the input has an autoscaler that can scale.
 scales if {
 	some r in input.workload.resources
 	r.type == "horizontal-pod-autoscaler"
+	not stuck(r)
 }
+
+stuck(autoscaler) if autoscaler.params.max <= autoscaler.params.min

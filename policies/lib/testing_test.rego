@@ -36,6 +36,10 @@ workload(kind, fields, metadata, podspec) := object.union(object_of(kind, fields
 			object.get(podspec, "initContainers", []),
 			array.concat(object.get(podspec, "containers", []), object.get(podspec, "ephemeralContainers", [])),
 		),
+		"lasting": array.concat(
+			[c | some c in object.get(podspec, "initContainers", []); c.restartPolicy == "Always"],
+			object.get(podspec, "containers", []),
+		),
 	},
 }})
 

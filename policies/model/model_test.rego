@@ -110,10 +110,14 @@ test_database_backups_deny if t.says(deny, "must keep backups") with input as wo
 
 test_database_backups_allow if not t.says(deny, "must keep backups") with input as workload({"db": {"type": "mysql", "params": {"backupDays": 14}}})
 
-test_public_autoscaling_deny if t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route"}})
+test_public_autoscaling_deny if {
+	t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route"}})
+	t.says(deny, "that can scale") with input as workload({"web": {"type": "route"}, "scale": {"type": "horizontal-pod-autoscaler", "params": {"min": 3, "max": 3}}})
+}
 
 test_public_autoscaling_allow if {
 	not t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route", "class": "public"}, "scale": {"type": "horizontal-pod-autoscaler"}})
+	not t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route"}, "scale": {"type": "horizontal-pod-autoscaler", "params": {"min": 3, "max": 12}}})
 	not t.says(deny, "horizontal-pod-autoscaler") with input as workload({"web": {"type": "route", "class": "internal"}})
 }
 

@@ -51,14 +51,14 @@ deny contains {"msg": sprintf("database %s must keep backups for at least 7 days
 
 # METADATA
 # title: Public workloads of protected environments scale
-# description: The internet decides how much traffic comes.
+# description: The internet decides how much traffic comes. An autoscaler whose max is its min does not scale.
 # custom:
 #   id: public-autoscaling
 #   severity: medium
 #   layer: runtime
 #   controls: ["Strata: metric-driven autoscaling"]
 #   kinds: [Workload]
-deny contains {"msg": "a public workload in a protected environment needs a horizontal-pod-autoscaler", "path": ["resources", name]} if {
+deny contains {"msg": "a public workload in a protected environment needs a horizontal-pod-autoscaler that can scale", "path": ["resources", name]} if {
 	description.protected
 	some name, r in input.workload.resources
 	description.public_route(r)

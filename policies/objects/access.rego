@@ -54,7 +54,7 @@ everybody(name) if name in {"system:anonymous", "system:unauthenticated", "syste
 
 # METADATA
 # title: Only administrators read secrets
-# description: Who may list secrets holds every credential of the namespace.
+# description: Who may list secrets holds every credential of the namespace. A role may name secrets of its own, and the gateways' namespace holds their certificates alone.
 # custom:
 #   id: rbac-secrets
 #   severity: high
@@ -65,8 +65,19 @@ deny contains "only administrators' roles may read secrets" if {
 	not endswith(input.metadata.name, "admin")
 	some rule in input.rules
 	"secrets" in rule.resources
+	not names_some(rule)
+	not certificates_only
 	some verb in rule.verbs
 	verb in {"get", "list", "watch", "*"}
+}
+
+names_some(rule) if {
+	some _ in rule.resourceNames
+}
+
+certificates_only if {
+	input.kind == "Role"
+	input.metadata.namespace == "strata-gateway"
 }
 
 # METADATA

@@ -57,7 +57,7 @@ floating(image) if {
 #   controls: ["NSA Kubernetes Hardening: resource policies"]
 #   kinds: [pods]
 deny contains msg if {
-	some c in input.strata.pod.spec.containers
+	some c in input.strata.pod.lasting
 	some resource in missing_requests(c)
 	msg := sprintf("container %q must request %s", [k8s.name(c), resource])
 }
@@ -74,7 +74,7 @@ missing_requests(c) := {"cpu", "memory"} - ({"cpu" | c.resources.requests.cpu} |
 #   controls: ["NSA Kubernetes Hardening: resource policies"]
 #   kinds: [pods]
 deny contains msg if {
-	some c in input.strata.pod.spec.containers
+	some c in input.strata.pod.lasting
 	not has_memory_limit(c)
 	msg := sprintf("container %q must set a memory limit", [k8s.name(c)])
 }
@@ -129,7 +129,7 @@ literal(value) if {
 #   controls: ["Strata: graceful rollout"]
 #   kinds: [Deployment, StatefulSet]
 warn contains msg if {
-	some c in input.strata.pod.spec.containers
+	some c in input.strata.pod.lasting
 	some _ in c.ports
 	not is_object(object.get(c, "readinessProbe", null))
 	msg := sprintf("container %q listens on a port but has no readinessProbe", [k8s.name(c)])
@@ -145,7 +145,7 @@ warn contains msg if {
 #   controls: ["Strata: self-healing"]
 #   kinds: [Deployment, StatefulSet]
 warn contains msg if {
-	some c in input.strata.pod.spec.containers
+	some c in input.strata.pod.lasting
 	some _ in c.ports
 	not is_object(object.get(c, "livenessProbe", null))
 	msg := sprintf("container %q listens on a port but has no livenessProbe", [k8s.name(c)])

@@ -20,13 +20,28 @@ test_image_latest_deny if {
 
 test_image_latest_allow if not t.says(deny, "tag latest") with input as t.container({"image": "registry.example:5000/app:1.2"})
 
-test_container_requests_deny if t.says(deny, "must request cpu") with input as t.container({"resources": {"requests": {"memory": "1Gi"}}})
+# A sidecar runs as long as the pod, a container that ends before the others start does not.
+beside(restart) := t.pod({"initContainers": [object.union({"name": "proxy"}, restart)], "containers": [{"name": "main", "resources": {"requests": {"memory": "1Gi", "cpu": "1"}, "limits": {"memory": "1Gi"}}}]})
 
-test_container_requests_allow if not t.says(deny, "must request") with input as t.container({"resources": {"requests": {"memory": "1Gi", "cpu": "1"}}})
+test_container_requests_deny if {
+	t.says(deny, "must request cpu") with input as t.container({"resources": {"requests": {"memory": "1Gi"}}})
+	t.says(deny, `container "proxy" must request cpu`) with input as beside({"restartPolicy": "Always"})
+}
 
-test_container_memory_limit_deny if t.says(deny, "must set a memory limit") with input as t.container({})
+test_container_requests_allow if {
+	not t.says(deny, "must request") with input as t.container({"resources": {"requests": {"memory": "1Gi", "cpu": "1"}}})
+	not t.says(deny, "must request") with input as beside({})
+}
 
-test_container_memory_limit_allow if not t.says(deny, "must set a memory limit") with input as t.container({"resources": {"limits": {"memory": "1Gi"}}})
+test_container_memory_limit_deny if {
+	t.says(deny, "must set a memory limit") with input as t.container({})
+	t.says(deny, `container "proxy" must set a memory limit`) with input as beside({"restartPolicy": "Always"})
+}
+
+test_container_memory_limit_allow if {
+	not t.says(deny, "must set a memory limit") with input as t.container({"resources": {"limits": {"memory": "1Gi"}}})
+	not t.says(deny, "must set a memory limit") with input as beside({})
+}
 
 test_read_only_root_deny if t.says(deny, "readOnlyRootFilesystem") with input as t.secured({})
 
@@ -151,11 +166,22 @@ test_rbac_everybody_deny if t.says(deny, "bound to system:authenticated") with i
 
 test_rbac_everybody_allow if not t.says(deny, "must not be bound to") with input as binding("view", {"kind": "Group", "name": "payments"})
 
-test_rbac_secrets_deny if t.says(deny, "may read secrets") with input as role({"verbs": ["get"], "resources": ["pods", "secrets"], "apiGroups": [""]})
+in_gateways := {"metadata": {"namespace": "strata-gateway"}}
+
+list_secrets := {"verbs": ["list"], "resources": ["secrets"]}
+
+test_rbac_secrets_deny if {
+	t.says(deny, "may read secrets") with input as role({"verbs": ["get"], "resources": ["pods", "secrets"], "apiGroups": [""]})
+	t.says(deny, "may read secrets") with input as role(object.union(list_secrets, {"resourceNames": []}))
+	t.says(deny, "may read secrets") with input as object.union(role(list_secrets), {"metadata": {"namespace": "shop"}})
+	t.says(deny, "may read secrets") with input as object.union(t.object_of("ClusterRole", {"rules": [list_secrets]}), in_gateways)
+}
 
 test_rbac_secrets_allow if {
 	not t.says(deny, "may read secrets") with input as role({"verbs": ["create"], "resources": ["secrets"], "apiGroups": [""]})
 	not t.says(deny, "may read secrets") with input as object.union(role({"verbs": ["get"], "resources": ["secrets"]}), {"metadata": {"name": "strata-admin"}})
+	not t.says(deny, "may read secrets") with input as role({"verbs": ["get"], "resources": ["secrets"], "resourceNames": ["own"]})
+	not t.says(deny, "may read secrets") with input as object.union(role(list_secrets), in_gateways)
 }
 
 test_rbac_escalation_deny if t.says(deny, "must not grant impersonate") with input as role({"verbs": ["impersonate"], "resources": ["users"]})

@@ -144,7 +144,18 @@ func goldens() []golden {
 			return Rendered{Objects: objs}, err
 		}}
 	}
+	control := func(name string, env Env) golden {
+		return golden{name, func() (Rendered, error) {
+			objs, err := RenderControl(env, Platform{Addr: addr.Platform(env.Name, "mesh")})
+			return Rendered{Objects: objs}, err
+		}}
+	}
+	ownGateway := prodEnv()
+	ownGateway.GatewayClass, ownGateway.ProxyImage, ownGateway.ControlImage = "strata", localEnv().ProxyImage, localEnv().ControlImage
 	return []golden{
+		control("control-local", localEnv()),
+		control("control-prod", ownGateway),
+		platform("platform-local", localEnv()),
 		workloadCase("orders-prod", prodEnv(), ordersWorkload("prod")),
 		workloadCase("orders-local", localEnv(), ordersWorkload("local")),
 		workloadCase("storefront-local", localEnv(), plain),

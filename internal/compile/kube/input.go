@@ -35,6 +35,11 @@ func (e Env) TrustDomain() string { return config.TrustDomain(e.Name, e.Platform
 // Sidecars reports whether workloads talk through proxies beside them.
 func (e Env) Sidecars() bool { return e.Mesh == model.MeshStrata && e.ProxyImage != "" }
 
+// ownGateways reports whether the environment's traffic enters by gateways of our own.
+func (e Env) ownGateways() bool {
+	return e.IngressDomain != "" && e.GatewayClass == config.GatewayClass && e.ControlImage != ""
+}
+
 // Platform is the input of the unit with what an environment has once.
 type Platform struct {
 	Addr addr.Unit

@@ -28,6 +28,9 @@ const (
 	LabelAccelerator = "strata.dev/accelerator"
 	// LabelPlatform labels every object with its platform.
 	LabelPlatform = labelPartOf
+	// AnnotationImages names images, joined by commas, that an object's pods make others
+	// run: whoever brings images to the cluster brings these, too.
+	AnnotationImages = "strata.dev/images"
 	// AnnotationUnit holds the address of an object's unit.
 	AnnotationUnit = "strata.dev/unit"
 )

@@ -35,6 +35,11 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 	}
 	gwLab := labels(env, GatewayNamespace, "gateway", "", nil)
 	objs := append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
+	if env.ownGateways() {
+		// The controller runs the gateways here, and reads their certificates.
+		meta := metav1.ObjectMeta{Name: config.ControlAccount, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}
+		objs = append(objs, granted(grant{meta, append(GatewayNamespaceRules(), GatewaySecretRules()...)})...)
+	}
 	for _, class := range []string{ClassPublic, ClassInternal} {
 		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}))
 	}

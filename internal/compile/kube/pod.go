@@ -35,12 +35,7 @@ func (r *renderer) pod(files fileSet) corev1.PodSpec {
 		AutomountServiceAccountToken:  ptr(false),
 		EnableServiceLinks:            ptr(false),
 		TerminationGracePeriodSeconds: ptr[int64](graceSeconds),
-		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: ptr(true), RunAsUser: ptr(podUser), RunAsGroup: ptr(podUser), FSGroup: ptr(podUser),
-			// Changing the owner of every file of a large volume takes minutes.
-			FSGroupChangePolicy: ptr(corev1.FSGroupChangeOnRootMismatch),
-			SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-		},
+		SecurityContext:               podSecurity(),
 	}
 	mounted := map[string]bool{}
 	for _, o := range order {
@@ -59,6 +54,16 @@ func (r *renderer) pod(files fileSet) corev1.PodSpec {
 	}
 	r.trust(&spec)
 	return spec
+}
+
+// podSecurity is whom a pod runs as.
+func podSecurity() *corev1.PodSecurityContext {
+	return &corev1.PodSecurityContext{
+		RunAsNonRoot: ptr(true), RunAsUser: ptr(podUser), RunAsGroup: ptr(podUser), FSGroup: ptr(podUser),
+		// Changing the owner of every file of a large volume takes minutes.
+		FSGroupChangePolicy: ptr(corev1.FSGroupChangeOnRootMismatch),
+		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
 }
 
 // mountsTmp reports whether a container mounts our own /tmp.

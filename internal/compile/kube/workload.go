@@ -135,15 +135,16 @@ func (r *renderer) check() {
 
 // deployment returns the Deployment of a workload that runs all the time.
 func (r *renderer) deployment(pod corev1.PodSpec) Object {
+	selector := &metav1.LabelSelector{MatchLabels: r.selector}
 	pod.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{
-		r.spread("topology.kubernetes.io/zone"),
-		r.spread("kubernetes.io/hostname"),
+		spread("topology.kubernetes.io/zone", selector),
+		spread("kubernetes.io/hostname", selector),
 	}
 	d := &appsv1.Deployment{
 		TypeMeta: gvk("apps/v1", "Deployment"), ObjectMeta: r.meta(r.w.Name),
 		Spec: appsv1.DeploymentSpec{
 			Replicas:                r.replicas(),
-			Selector:                &metav1.LabelSelector{MatchLabels: r.selector},
+			Selector:                selector,
 			RevisionHistoryLimit:    ptr[int32](5),
 			ProgressDeadlineSeconds: ptr[int32](600),
 			// A new pod must be ready before an old one goes.
@@ -167,10 +168,10 @@ func (r *renderer) template(pod corev1.PodSpec) corev1.PodTemplateSpec {
 
 // spread asks for pods of one revision to be spread evenly, where that is
 // possible.
-func (r *renderer) spread(topology string) corev1.TopologySpreadConstraint {
+func spread(topology string, selector *metav1.LabelSelector) corev1.TopologySpreadConstraint {
 	return corev1.TopologySpreadConstraint{
 		MaxSkew: 1, TopologyKey: topology, WhenUnsatisfiable: corev1.ScheduleAnyway,
-		LabelSelector:  &metav1.LabelSelector{MatchLabels: r.selector},
+		LabelSelector:  selector,
 		MatchLabelKeys: []string{appsv1.DefaultDeploymentUniqueLabelKey},
 	}
 }

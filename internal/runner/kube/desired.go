@@ -292,10 +292,13 @@ func podTemplate(kind string) []string {
 	return nil
 }
 
-// images lists the images that pods of the items use.
+// images lists the images that pods of the items use, and those that they make others use.
 func images(items []*item) []string {
 	var out []string
 	for _, it := range items {
+		if more := it.Object.GetAnnotations()[kube.AnnotationImages]; more != "" {
+			out = append(out, strings.Split(more, ",")...)
+		}
 		path := podTemplate(it.Object.GetKind())
 		if path == nil {
 			continue

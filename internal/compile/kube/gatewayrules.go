@@ -1,4 +1,4 @@
-package gateway
+package kube
 
 import (
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -7,9 +7,9 @@ import (
 	"github.com/stratahq/strata/internal/gateway/routepolicy"
 )
 
-// ClusterRules are what the controller must be allowed in the whole cluster. It reads
+// GatewayClusterRules are what the gateways' controller must be allowed in the whole cluster. It reads
 // what routes may refer to, and writes nothing but the statuses of the Gateway API's objects.
-func ClusterRules() []rbacv1.PolicyRule {
+func GatewayClusterRules() []rbacv1.PolicyRule {
 	read := []string{"get", "list", "watch"}
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{gwv1.GroupName}, Resources: []string{"gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants", "backendtlspolicies"}, Verbs: read},
@@ -22,9 +22,9 @@ func ClusterRules() []rbacv1.PolicyRule {
 	}
 }
 
-// NamespaceRules are what the controller must be allowed in each namespace with Gateways:
+// GatewayNamespaceRules are what it must be allowed in each namespace with Gateways:
 // to run them there.
-func NamespaceRules() []rbacv1.PolicyRule {
+func GatewayNamespaceRules() []rbacv1.PolicyRule {
 	change := []string{"get", "create", "patch", "delete"}
 	return []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"serviceaccounts", "services"}, Verbs: change},
@@ -33,8 +33,8 @@ func NamespaceRules() []rbacv1.PolicyRule {
 	}
 }
 
-// SecretRules are what the controller must be allowed in each of
-// Options.SecretNamespaces, or, if there are none, in the whole cluster.
-func SecretRules() []rbacv1.PolicyRule {
+// GatewaySecretRules are what it must be allowed in each namespace that it looks for
+// certificates in.
+func GatewaySecretRules() []rbacv1.PolicyRule {
 	return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"list", "watch"}}}
 }
