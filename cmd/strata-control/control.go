@@ -84,10 +84,14 @@ func run(ctx context.Context, s settings, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	gateways, err := c.gateways()
+	if err != nil {
+		return err
+	}
 
 	var leading []part
 	g, ctx := errgroup.WithContext(ctx)
-	for _, p := range c.parts() {
+	for _, p := range append(c.parts(), gateways...) {
 		if p.leads {
 			leading = append(leading, p)
 			continue

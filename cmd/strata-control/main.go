@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"k8s.io/klog/v2"
@@ -30,6 +29,8 @@ type settings struct {
 	health, metrics string
 	// readers are SPIFFE IDs that may read metrics.
 	readers []string
+	// gateways say how the Gateway API is served.
+	gateways gatewaySettings
 }
 
 // parse reads the arguments.
@@ -49,6 +50,7 @@ func parse(args []string) (settings, error) {
 	f.StringVar(&s.name, "name", "", "name that tells replicas apart (the host's name)")
 	f.StringVar(&s.health, "health-address", defaultHealth, "where probes are answered")
 	f.StringVar(&s.metrics, "metrics-address", defaultMetrics, "where metrics are served, by mutual TLS")
+	gateways := s.gateways.flags(f)
 	readers := f.String("metrics-readers", "", "SPIFFE IDs that may read metrics, joined by commas; this program's own may")
 	if err := f.Parse(args); err != nil {
 		return s, err
@@ -56,8 +58,9 @@ func parse(args []string) (settings, error) {
 	if f.NArg() > 0 {
 		return s, fmt.Errorf("there is no argument %q", f.Arg(0))
 	}
-	if *readers != "" {
-		s.readers = strings.Split(*readers, ",")
+	s.readers = split(*readers)
+	if err := gateways(); err != nil {
+		return s, err
 	}
 	if s.name == "" {
 		host, err := os.Hostname()

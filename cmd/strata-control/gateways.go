@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/stratahq/strata/internal/gateway"
+	"github.com/stratahq/strata/internal/proxy/config"
+	"github.com/stratahq/strata/internal/proxy/gateway/feed"
+)
+
+// gatewaySettings are what the program is told about gateways.
+type gatewaySettings struct {
+	options gateway.Options
+	// feed is the address where gateways ask for their configuration.
+	feed string
+}
+
+// flags adds the flags; what it returns completes the settings when they are parsed.
+func (s *gatewaySettings) flags(f *flag.FlagSet) func() error {
+	o := &s.options
+	f.StringVar(&s.feed, "feed-address", ":"+strconv.Itoa(config.ControlPort), "where gateways ask for their configuration, by mutual TLS")
+	f.StringVar(&o.Deploy.Image, "gateway-image", "", "image of strata-proxy; without it there are no gateways")
+	service := f.String("gateway-service", string(corev1.ServiceTypeLoadBalancer), "type of the gateways' Services: LoadBalancer or ClusterIP")
+	replicas := f.Int("gateway-replicas", 2, "how many pods a gateway has")
+	namespaces := f.String("gateway-secret-namespaces", "", "namespaces with certificates of gateways, joined by commas (all)")
+	pull := f.String("gateway-pull-secrets", "", "Secrets beside the gateways to pull the image with, joined by commas")
+	return func() error {
+		o.Deploy.Service, o.Deploy.Replicas = corev1.ServiceType(*service), int32(*replicas)
+		o.SecretNamespaces, o.Deploy.PullSecrets = split(*namespaces), split(*pull)
+		if o.Deploy.Service != corev1.ServiceTypeClusterIP && o.Deploy.Service != corev1.ServiceTypeLoadBalancer {
+			return fmt.Errorf("gateways cannot have Services of type %q", *service)
+		}
+		if *replicas < 1 || *replicas > 100 {
+			return fmt.Errorf("a gateway cannot have %d pods", *replicas)
+		}
+		return nil
+	}
+}
+
+// split returns the parts of a list that is joined by commas.
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// gateways returns the parts that serve the Gateway API; none if there is no image.
+func (c *control) gateways() ([]part, error) {
+	s := c.settings.gateways
+	if s.options.Deploy.Image == "" {
+		return nil, nil
+	}
+	td := c.identity.TrustDomain()
+	s.options.TrustDomain = td.Name()
+	f := feed.New(td.Name(), c.log)
+	g, err := gateway.New(gateway.Deps{REST: c.rest, Client: c.client, Feed: f, Log: c.log}, s.options)
+	if err != nil {
+		return nil, err
+	}
+	c.ready["gateways"] = g.Ready
+	serve := func(ctx context.Context) error {
+		// Streams last as long as the program does, and would hold up its end.
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			stream, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(ctx, cancel)()
+			f.ServeHTTP(w, r.WithContext(stream))
+		})
+		// Which of the trust domain's members may have what, the feed knows.
+		server := &http.Server{Addr: s.feed, Handler: handler, TLSConfig: tlsconfig.MTLSServerConfig(c.identity, c.identity, tlsconfig.AuthorizeMemberOf(td))}
+		return c.serve(ctx, server, func() error { return server.ListenAndServeTLS("", "") })
+	}
+	return []part{
+		{name: "gateways", run: g.Run},
+		{name: "feed", run: serve},
+		{name: "gateways' pods", leads: true, run: g.Lead},
+	}, nil
+}
