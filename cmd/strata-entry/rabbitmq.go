@@ -43,7 +43,7 @@ func (r rabbitmq) prepare(_ context.Context, c *config) (process, error) {
 	if err != nil {
 		return process{}, err
 	}
-	plugins, err := c.write("enabled_plugins", "[].\n")
+	plugins, err := c.write("enabled_plugins", "[rabbitmq_prometheus].\n")
 	if err != nil {
 		return process{}, err
 	}
@@ -83,9 +83,10 @@ func (rabbitmq) conf(c *config, definitions string) string {
 	}
 	if c.tls {
 		lines = append(lines, "listeners.tcp = none", "listeners.ssl.default = 5671", "ssl_options.certfile = "+c.cert(), "ssl_options.keyfile = "+c.key(),
-			"ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false", "ssl_options.versions.1 = tlsv1.3", "ssl_options.versions.2 = tlsv1.2")
+			"ssl_options.verify = verify_none", "ssl_options.fail_if_no_peer_cert = false", "ssl_options.versions.1 = tlsv1.3", "ssl_options.versions.2 = tlsv1.2",
+			"prometheus.ssl.port = 15691", "prometheus.ssl.certfile = "+c.cert(), "prometheus.ssl.keyfile = "+c.key())
 	} else {
-		lines = append(lines, "listeners.tcp.default = 5672")
+		lines = append(lines, "listeners.tcp.default = 5672", "prometheus.tcp.port = 15692")
 	}
 	return strings.Join(lines, "\n") + "\n"
 }

@@ -103,6 +103,29 @@ func (c *Compiled) calls(w *model.Workload, byName map[string]*model.Workload) (
 	return out, nil
 }
 
+// broker tells the autoscaler of a workload which broker has the queue that it goes by.
+func (c *Compiled) broker(x *expander, k *kube.Workload) error {
+	if k.Autoscaler == nil || k.Autoscaler.QueueDepth == 0 {
+		return nil
+	}
+	var brokers []string
+	for _, name := range model.SortedKeys(x.resources) {
+		if res := x.resources[name]; res.eff.Type == typeAMQP {
+			brokers = append(brokers, name)
+			if res.unit != (addr.Unit{}) {
+				k.Autoscaler.Broker = config.BrokerLabel(res.unit.Name)
+			}
+		}
+	}
+	if len(brokers) > 1 {
+		return fmt.Errorf("the horizontal-pod-autoscaler goes by the depth of the queue %q, but the workload has %d brokers: %s; queueDepth wants one", k.Autoscaler.Queue, len(brokers), strings.Join(brokers, ", "))
+	}
+	return nil
+}
+
+// typeAMQP is the type of brokers whose queues an autoscaler can go by.
+const typeAMQP = "amqp"
+
 func compareCalls(a, b kube.Call) int {
 	return cmp.Or(strings.Compare(a.Workload, b.Workload), cmp.Compare(a.Place, b.Place))
 }
@@ -136,6 +159,9 @@ func (c *Compiled) workload(w *model.Workload, calls, callers []kube.Call) error
 	}
 	if k.Meshed(c.kubeEnv) {
 		depends = append(depends, c.have(addr.Platform(env, meshUnit))...)
+	}
+	if err := c.broker(x, k); err != nil {
+		return err
 	}
 	if len(k.Routes) > 0 {
 		depends = append(depends, c.have(addr.Platform(env, "gateway"))...)

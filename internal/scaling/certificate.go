@@ -24,15 +24,13 @@ import (
 )
 
 const (
-	// CertificateName is the Secret, in config.ControlNamespace, with the key and the
-	// certificate of the API. The API server is told of the certificate, and nobody else
-	// trusts it. It is shared by the replicas, of which the API server may ask any.
-	CertificateName = "strata-control-metrics"
-	life            = 365 * 24 * time.Hour
-	left            = life / 3
+	life = 365 * 24 * time.Hour
+	left = life / 3
 )
 
-// certificate is what the API shows. It implements dynamiccertificates.CertKeyContentProvider,
+// certificate is what the API shows: it lies in the Secret config.ScalingSecret of
+// config.ControlNamespace, shared by the replicas, of which the API server may ask any.
+// The API server is told of it, and nobody else trusts it. It implements dynamiccertificates.CertKeyContentProvider,
 // and changes when it is renewed.
 type certificate struct {
 	mu        sync.Mutex
@@ -44,7 +42,7 @@ type certificate struct {
 var _ dynamiccertificates.CertKeyContentProvider = (*certificate)(nil)
 
 // Name implements dynamiccertificates.CertKeyContentProvider.
-func (*certificate) Name() string { return CertificateName }
+func (*certificate) Name() string { return config.ScalingSecret }
 
 // AddListener implements dynamiccertificates.CertKeyContentProvider.
 func (c *certificate) AddListener(l dynamiccertificates.Listener) {
@@ -64,7 +62,7 @@ func (c *certificate) CurrentCertKeyContent() (cert, key []byte) {
 func (c *certificate) set(cert, key []byte) (bool, error) {
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return false, fmt.Errorf("Secret %s/%s: %w", config.ControlNamespace, CertificateName, err)
+		return false, fmt.Errorf("Secret %s/%s: %w", config.ControlNamespace, config.ScalingSecret, err)
 	}
 	c.mu.Lock()
 	changed := !bytes.Equal(c.cert, cert)
@@ -91,7 +89,7 @@ func (a *API) certificate(ctx context.Context) (*certificate, error) {
 func (a *API) load(ctx context.Context, c *certificate) (bool, error) {
 	secrets := a.client.CoreV1().Secrets(config.ControlNamespace)
 	for {
-		s, err := secrets.Get(ctx, CertificateName, metav1.GetOptions{})
+		s, err := secrets.Get(ctx, config.ScalingSecret, metav1.GetOptions{})
 		if err != nil && !apierrors.IsNotFound(err) {
 			return false, err
 		}
@@ -110,7 +108,7 @@ func (a *API) load(ctx context.Context, c *certificate) (bool, error) {
 			return false, err
 		}
 		fresh := &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: config.ControlNamespace, Name: CertificateName, Labels: map[string]string{"app.kubernetes.io/managed-by": config.ControlAccount}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: config.ControlNamespace, Name: config.ScalingSecret, Labels: map[string]string{"app.kubernetes.io/managed-by": config.ControlAccount}},
 			Type:       corev1.SecretTypeTLS, Data: map[string][]byte{corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key},
 		}
 		if absent {

@@ -15,8 +15,6 @@ import (
 
 const (
 	apiGroup, apiVersion = "external.metrics.k8s.io", "v1beta1"
-	// ServiceName is the APIService by which the API server sends requests here.
-	ServiceName = apiVersion + "." + apiGroup
 	managedBy   = "app.kubernetes.io/managed-by"
 )
 
@@ -25,9 +23,9 @@ var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", V
 // register tells the API server where the API is and what certificate it shows. It reports
 // false when another program serves this API, of which there can be one in a cluster.
 func (a *API) register(ctx context.Context, c *certificate) (bool, error) {
-	have, err := a.dynamic.Resource(apiServices).Get(ctx, ServiceName, metav1.GetOptions{})
+	have, err := a.dynamic.Resource(apiServices).Get(ctx, config.ScalingAPI, metav1.GetOptions{})
 	if err == nil && have.GetLabels()[managedBy] != config.ControlAccount {
-		a.log.Warn("another program serves metrics to autoscalers in this cluster, so requests per second and queue depths are not served", "APIService", ServiceName)
+		a.log.Warn("another program serves metrics to autoscalers in this cluster, so requests per second and queue depths are not served", "APIService", config.ScalingAPI)
 		return false, nil
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -36,14 +34,14 @@ func (a *API) register(ctx context.Context, c *certificate) (bool, error) {
 	cert, _ := c.CurrentCertKeyContent()
 	want := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-		"metadata": map[string]any{"name": ServiceName, "labels": map[string]any{managedBy: config.ControlAccount}},
+		"metadata": map[string]any{"name": config.ScalingAPI, "labels": map[string]any{managedBy: config.ControlAccount}},
 		"spec": map[string]any{
 			"group": apiGroup, "version": apiVersion, "groupPriorityMinimum": int64(100), "versionPriority": int64(100),
 			"service":  map[string]any{"namespace": config.ControlNamespace, "name": config.ControlAccount, "port": int64(a.port)},
 			"caBundle": base64.StdEncoding.EncodeToString(cert),
 		},
 	}}
-	if _, err := a.dynamic.Resource(apiServices).Apply(ctx, ServiceName, want, metav1.ApplyOptions{FieldManager: config.ControlAccount, Force: true}); err != nil {
+	if _, err := a.dynamic.Resource(apiServices).Apply(ctx, config.ScalingAPI, want, metav1.ApplyOptions{FieldManager: config.ControlAccount, Force: true}); err != nil {
 		return false, fmt.Errorf("register the metrics API: %w", err)
 	}
 	return true, nil

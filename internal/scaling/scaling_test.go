@@ -287,7 +287,7 @@ func TestCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := client.CoreV1().Secrets(config.ControlNamespace).Get(t.Context(), CertificateName, metav1.GetOptions{})
+	s, err := client.CoreV1().Secrets(config.ControlNamespace).Get(t.Context(), config.ScalingSecret, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

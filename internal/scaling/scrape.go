@@ -122,7 +122,7 @@ func (a *API) brokers(ctx context.Context) error {
 			continue
 		}
 		host := s.Name + "." + s.Namespace + ".svc"
-		url := "https://" + net.JoinHostPort(host, strconv.Itoa(port)) + "/metrics/detailed?family=queue_coarse_metrics"
+		url := "https://" + net.JoinHostPort(s.Spec.ClusterIP, strconv.Itoa(port)) + "/metrics/detailed?family=queue_coarse_metrics"
 		err := get(ctx, &tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS12}, url, func(r io.Reader) error {
 			depths, err := messages(r)
 			if err == nil {

@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	netv1 "k8s.io/api/networking/v1"
@@ -52,10 +54,15 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 		TypeMeta: gvk("v1", "ServiceAccount"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), AutomountServiceAccountToken: ptr(false),
 	})
 	objs = append(objs, r.clusterRole()...)
-	objs = append(objs, granted(
-		grant{r.meta(config.ControlNamespace, config.ControlAccount), IdentityControlRules()},
-		grant{r.meta(cluster.SecretsNamespace, config.ControlAccount), IdentitySecretRules(env.Platform, env.Name)},
-	)...)
+	grants := []grant{
+		{r.meta(config.ControlNamespace, config.ControlAccount), slices.Concat(IdentityControlRules(), ScalingControlRules())},
+		{r.meta(cluster.SecretsNamespace, config.ControlAccount), IdentitySecretRules(env.Platform, env.Name)},
+	}
+	if env.brokers() {
+		grants = append(grants, grant{r.meta(DataNamespace, config.ControlAccount), ScalingDataRules()})
+	}
+	objs = append(objs, granted(grants...)...)
+	objs = append(objs, r.aggregated()...)
 	objs = append(objs, r.networkPolicy(), r.service(), r.deployment())
 	if r.replicas() > 1 {
 		objs = append(objs, &policyv1.PodDisruptionBudget{
@@ -96,7 +103,7 @@ func (r control) replicas() int32 {
 
 // clusterRole is what the control plane may do in the whole cluster.
 func (r control) clusterRole() []Object {
-	rules := IdentityClusterRules()
+	rules := slices.Concat(IdentityClusterRules(), ScalingClusterRules())
 	if r.env.ownGateways() {
 		rules = append(rules, GatewayClusterRules()...)
 	}
@@ -144,17 +151,28 @@ func (r control) networkPolicy() Object {
 	in := func(key, value string) []netv1.NetworkPolicyPeer {
 		return []netv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{key: value}}}}
 	}
+	egress := []netv1.NetworkPolicyEgressRule{api, {To: in(labelPartOf, r.env.Platform), Ports: []netv1.NetworkPolicyPort{netPort(config.MetricsPort, "TCP")}}}
+	if r.env.brokers() {
+		egress = append(egress, netv1.NetworkPolicyEgressRule{To: in(labelNamespace, DataNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.BrokerMetricsPort, "TCP")}})
+	}
 	return &netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), Spec: netv1.NetworkPolicySpec{
 		PodSelector: *r.selector(), PolicyTypes: bothWays,
-		Ingress: []netv1.NetworkPolicyIngressRule{{From: in(labelNamespace, GatewayNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.ControlPort, "TCP")}}},
-		Egress:  []netv1.NetworkPolicyEgressRule{api, {To: in(labelPartOf, r.env.Platform), Ports: []netv1.NetworkPolicyPort{netPort(config.MetricsPort, "TCP")}}},
+		Ingress: []netv1.NetworkPolicyIngressRule{
+			{From: in(labelNamespace, GatewayNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.ControlPort, "TCP")}},
+			// The API server asks for metrics, from wherever it is, and says who it is.
+			{Ports: []netv1.NetworkPolicyPort{netPort(config.ScalingPort, "TCP")}},
+		},
+		Egress: egress,
 	}}
 }
 
 func (r control) service() Object {
 	return &corev1.Service{TypeMeta: gvk("v1", "Service"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), Spec: corev1.ServiceSpec{
 		Type: corev1.ServiceTypeClusterIP, Selector: r.selector().MatchLabels,
-		Ports: []corev1.ServicePort{{Name: "gateways", Port: config.ControlPort, TargetPort: intstr.FromInt32(config.ControlPort), Protocol: corev1.ProtocolTCP}},
+		Ports: []corev1.ServicePort{
+			{Name: "gateways", Port: config.ControlPort, TargetPort: intstr.FromInt32(config.ControlPort), Protocol: corev1.ProtocolTCP},
+			{Name: "autoscalers", Port: config.ScalingPort, TargetPort: intstr.FromInt32(config.ScalingPort), Protocol: corev1.ProtocolTCP},
+		},
 	}}
 }
 
@@ -189,7 +207,10 @@ func (r control) pod() corev1.PodSpec {
 		TopologySpreadConstraints: []corev1.TopologySpreadConstraint{spread("topology.kubernetes.io/zone", r.selector()), spread("kubernetes.io/hostname", r.selector())},
 		Containers: []corev1.Container{{
 			Name: ControlContainer, Image: r.env.ControlImage, ImagePullPolicy: corev1.PullIfNotPresent, Args: r.args(),
-			Ports: []corev1.ContainerPort{{Name: "gateways", ContainerPort: config.ControlPort, Protocol: corev1.ProtocolTCP}},
+			Ports: []corev1.ContainerPort{
+				{Name: "gateways", ContainerPort: config.ControlPort, Protocol: corev1.ProtocolTCP},
+				{Name: "autoscalers", ContainerPort: config.ScalingPort, Protocol: corev1.ProtocolTCP},
+			},
 			Resources: corev1.ResourceRequirements{
 				Requests: corev1.ResourceList{corev1.ResourceCPU: controlCPU, corev1.ResourceMemory: controlMemory},
 				Limits:   corev1.ResourceList{corev1.ResourceCPU: leastCPULimit, corev1.ResourceMemory: controlMemoryLimit},

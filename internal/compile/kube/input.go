@@ -169,6 +169,9 @@ type Autoscaler struct {
 	RequestsPerSecond int // per pod
 	QueueDepth        int // messages per pod
 	Queue             string
+	// Broker is config.BrokerLabel of the unit that made the queue's broker; empty when no
+	// unit of this environment did.
+	Broker string
 }
 
 // Schedule makes the workload a CronJob.

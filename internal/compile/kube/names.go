@@ -14,11 +14,6 @@ const (
 	DataNamespace = "strata-data"
 	// SecretStore is the ClusterSecretStore that reads the central secrets service.
 	SecretStore = "strata"
-	// RequestsMetric is the pods' metric behind an autoscaler's requests per second.
-	RequestsMetric = "http_requests_per_second"
-	// QueueMetric is the external metric behind an autoscaler's queue depth,
-	// with the label "queue".
-	QueueMetric = "queue_messages"
 	// LabelTeam labels everything that belongs to a team.
 	LabelTeam = "strata.dev/team"
 	// LabelEnvironment labels every object.

@@ -7,6 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // defaultCPUTarget is the utilisation that an autoscaler without a metric
@@ -81,8 +83,12 @@ func (r *renderer) autoscaler() []Object {
 			Name: name, Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr(int32(percent))},
 		}})
 	}
-	average := func(n int) autoscalingv2.MetricTarget {
-		return autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(int64(n), resource.DecimalSI)}
+	// What all pods have together is shared out among them.
+	external := func(name string, each int, which map[string]string) {
+		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
+			Metric: autoscalingv2.MetricIdentifier{Name: name, Selector: &metav1.LabelSelector{MatchLabels: which}},
+			Target: autoscalingv2.MetricTarget{Type: autoscalingv2.AverageValueMetricType, AverageValue: resource.NewQuantity(int64(each), resource.DecimalSI)},
+		}})
 	}
 	if a.CPU > 0 {
 		utilisation(corev1.ResourceCPU, a.CPU)
@@ -91,18 +97,17 @@ func (r *renderer) autoscaler() []Object {
 		utilisation(corev1.ResourceMemory, a.Memory)
 	}
 	if a.RequestsPerSecond > 0 {
-		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.PodsMetricSourceType, Pods: &autoscalingv2.PodsMetricSource{
-			Metric: autoscalingv2.MetricIdentifier{Name: RequestsMetric}, Target: average(a.RequestsPerSecond),
-		}})
+		external(config.RequestsMetric, a.RequestsPerSecond, map[string]string{config.LabelWorkload: r.w.Name})
 	}
 	if a.QueueDepth > 0 {
 		if a.Queue == "" {
 			r.errorf("horizontal-pod-autoscaler: queue depth needs the name of a queue")
 		}
-		metrics = append(metrics, autoscalingv2.MetricSpec{Type: autoscalingv2.ExternalMetricSourceType, External: &autoscalingv2.ExternalMetricSource{
-			Metric: autoscalingv2.MetricIdentifier{Name: QueueMetric, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"queue": a.Queue}}},
-			Target: average(a.QueueDepth),
-		}})
+		which := map[string]string{config.LabelQueue: a.Queue}
+		if a.Broker != "" {
+			which[config.LabelBroker] = a.Broker
+		}
+		external(config.QueueMetric, a.QueueDepth, which)
 	}
 	if len(metrics) == 0 {
 		utilisation(corev1.ResourceCPU, defaultCPUTarget)

@@ -164,7 +164,13 @@ const (
 	LabelBroker = "broker"
 	// ScalingPort is where the control plane serves the metrics API.
 	ScalingPort = 15011
-	// BrokerPortName is the name of the port of a broker's Service that serves metrics.
+	// ScalingAPI is the name of the metrics API, ScalingSecret that of the Secret with the
+	// key that its server shows.
+	ScalingAPI    = "v1beta1.external.metrics.k8s.io"
+	ScalingSecret = "strata-control-metrics"
+	// BrokerMetricsPort is where a broker of a local environment serves metrics, and
+	// BrokerPortName the name of that port of its Service.
+	BrokerMetricsPort = 15691
 	BrokerPortName = "metrics"
 )
 

@@ -11,6 +11,7 @@ locals {
   namespace = "strata-data"
   host      = "${local.id}.${local.namespace}.svc.cluster.local"
   port      = 5671
+  metrics   = 15691
   username  = "app"
   probe     = ["/usr/bin/strata-entry", "probe"]
   labels    = { "app.kubernetes.io/name" = local.id, "app.kubernetes.io/component" = "amqp" }
@@ -77,12 +78,16 @@ resource "strata_manifest" "service" {
     metadata   = { name = local.id, namespace = local.namespace, labels = local.labels }
     spec = {
       selector = { "app.kubernetes.io/name" = local.id }
-      ports    = [{ name = "amqps", port = local.port, targetPort = "amqps" }]
+      ports = [
+        { name = "amqps", port = local.port, targetPort = "amqps" },
+        { name = "metrics", port = local.metrics, targetPort = "metrics" },
+      ]
     }
   }
 }
 
-# Workloads of teams may connect, and their own policies say which of them.
+# Workloads of teams may connect, and their own policies say which of them. The control
+# plane reads how long queues are, for autoscalers.
 resource "strata_manifest" "policy" {
   kubeconfig = var.kubeconfig
 
@@ -93,10 +98,19 @@ resource "strata_manifest" "policy" {
     spec = {
       podSelector = { matchLabels = { "app.kubernetes.io/name" = local.id } }
       policyTypes = ["Ingress", "Egress"]
-      ingress = [{
-        from  = [{ namespaceSelector = { matchExpressions = [{ key = "strata.dev/team", operator = "Exists" }] } }]
-        ports = [{ port = local.port, protocol = "TCP" }]
-      }]
+      ingress = [
+        {
+          from  = [{ namespaceSelector = { matchExpressions = [{ key = "strata.dev/team", operator = "Exists" }] } }]
+          ports = [{ port = local.port, protocol = "TCP" }]
+        },
+        {
+          from = [{
+            namespaceSelector = { matchLabels = { "kubernetes.io/metadata.name" = "strata-system" } }
+            podSelector       = { matchLabels = { "app.kubernetes.io/name" = "strata-control" } }
+          }]
+          ports = [{ port = local.metrics, protocol = "TCP" }]
+        },
+      ]
     }
   }
 }
@@ -130,7 +144,10 @@ resource "strata_manifest" "server" {
             name            = "server"
             image           = data.strata_image.this.ref
             imagePullPolicy = "IfNotPresent"
-            ports           = [{ name = "amqps", containerPort = local.port }]
+            ports = [
+              { name = "amqps", containerPort = local.port },
+              { name = "metrics", containerPort = local.metrics },
+            ]
             env = [
               { name = "STRATA_USERNAME", value = local.username },
               { name = "STRATA_DATABASE", value = local.vhost },
