@@ -15,7 +15,7 @@ import (
 
 const (
 	apiGroup, apiVersion = "external.metrics.k8s.io", "v1beta1"
-	managedBy   = "app.kubernetes.io/managed-by"
+	managedBy            = "app.kubernetes.io/managed-by"
 )
 
 var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}

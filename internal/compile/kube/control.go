@@ -54,6 +54,8 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 		TypeMeta: gvk("v1", "ServiceAccount"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), AutomountServiceAccountToken: ptr(false),
 	})
 	objs = append(objs, r.clusterRole()...)
+	delegated, reader := r.aggregated()
+	objs = append(objs, delegated)
 	grants := []grant{
 		{r.meta(config.ControlNamespace, config.ControlAccount), slices.Concat(IdentityControlRules(), ScalingControlRules())},
 		{r.meta(cluster.SecretsNamespace, config.ControlAccount), IdentitySecretRules(env.Platform, env.Name)},
@@ -62,7 +64,7 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 		grants = append(grants, grant{r.meta(DataNamespace, config.ControlAccount), ScalingDataRules()})
 	}
 	objs = append(objs, granted(grants...)...)
-	objs = append(objs, r.aggregated()...)
+	objs = append(objs, reader)
 	objs = append(objs, r.networkPolicy(), r.service(), r.deployment())
 	if r.replicas() > 1 {
 		objs = append(objs, &policyv1.PodDisruptionBudget{

@@ -39,17 +39,14 @@ func ScalingDataRules() []rbacv1.PolicyRule {
 // aggregated returns what every server needs that the API server sends requests on to
 // (https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer): the
 // API server says who asks, and whether they may.
-func (r control) aggregated() []Object {
-	return []Object{
-		&rbacv1.ClusterRoleBinding{
+func (r control) aggregated() (delegated, reader Object) {
+	return &rbacv1.ClusterRoleBinding{
 			TypeMeta: gvk("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"), ObjectMeta: r.meta("", config.ControlAccount+"-delegates"), Subjects: controlSubject(),
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:auth-delegator"},
-		},
-		&rbacv1.RoleBinding{
+		}, &rbacv1.RoleBinding{
 			TypeMeta: gvk("rbac.authorization.k8s.io/v1", "RoleBinding"), ObjectMeta: r.meta(metav1.NamespaceSystem, config.ControlAccount), Subjects: controlSubject(),
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "extension-apiserver-authentication-reader"},
-		},
-	}
+		}
 }
 
 // brokers reports whether the environment has brokers of its own in the cluster.

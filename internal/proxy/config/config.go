@@ -171,7 +171,7 @@ const (
 	// BrokerMetricsPort is where a broker of a local environment serves metrics, and
 	// BrokerPortName the name of that port of its Service.
 	BrokerMetricsPort = 15691
-	BrokerPortName = "metrics"
+	BrokerPortName    = "metrics"
 )
 
 // BrokerLabel is the value of LabelBroker for the broker that a unit made, whose name in
