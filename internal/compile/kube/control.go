@@ -36,6 +36,9 @@ var (
 	controlMemoryLimit = resource.MustParse("256Mi")
 )
 
+// privateNetworks are those of RFC 1918, one of which every environment's network is in.
+var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
+
 // apiPorts are the ports that API servers are found on.
 var apiPorts = []int{443, 6443}
 
@@ -143,7 +146,7 @@ func granted(grants ...grant) []Object {
 	return append(roles, bindings...)
 }
 
-// networkPolicy lets gateways ask for their configuration, and the control plane reach
+// networkPolicy lets gateways ask for their configuration and the API server for metrics, and the control plane reach
 // the API server, whose address is the cluster's own business, and proxies' metrics.
 func (r control) networkPolicy() Object {
 	api := netv1.NetworkPolicyEgressRule{To: []netv1.NetworkPolicyPeer{{IPBlock: &netv1.IPBlock{CIDR: "0.0.0.0/0", Except: []string{metadataService}}}}}
@@ -157,14 +160,19 @@ func (r control) networkPolicy() Object {
 	if r.env.brokers() {
 		egress = append(egress, netv1.NetworkPolicyEgressRule{To: in(labelNamespace, DataNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.BrokerMetricsPort, "TCP")}})
 	}
+	ingress := []netv1.NetworkPolicyIngressRule{{From: in(labelNamespace, GatewayNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.ControlPort, "TCP")}}}
+	if r.env.Cloud != model.CloudLocal {
+		// The API server asks for metrics, and shows who it is. Here it is on the pod's own
+		// node, whose requests no policy stops; elsewhere it is somewhere in the network.
+		from := netv1.NetworkPolicyIngressRule{Ports: []netv1.NetworkPolicyPort{netPort(config.ScalingPort, "TCP")}}
+		for _, cidr := range privateNetworks {
+			from.From = append(from.From, netv1.NetworkPolicyPeer{IPBlock: &netv1.IPBlock{CIDR: cidr}})
+		}
+		ingress = append(ingress, from)
+	}
 	return &netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), Spec: netv1.NetworkPolicySpec{
 		PodSelector: *r.selector(), PolicyTypes: bothWays,
-		Ingress: []netv1.NetworkPolicyIngressRule{
-			{From: in(labelNamespace, GatewayNamespace), Ports: []netv1.NetworkPolicyPort{netPort(config.ControlPort, "TCP")}},
-			// The API server asks for metrics, from wherever it is, and says who it is.
-			{Ports: []netv1.NetworkPolicyPort{netPort(config.ScalingPort, "TCP")}},
-		},
-		Egress: egress,
+		Ingress: ingress, Egress: egress,
 	}}
 }
 
