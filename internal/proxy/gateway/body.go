@@ -1,0 +1,154 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// bodyIdle is how long a client may take between two pieces of a body. It does not hold
+// for gRPC, whose streams may be silent.
+const bodyIdle = time.Minute
+
+// body reads the body of a request within limits, and remembers why it could not.
+type body struct {
+	io.ReadCloser // already bounded in length
+	control       *http.ResponseController
+	idle          time.Duration // 0: no limit
+	err           atomic.Pointer[error]
+
+	mu    sync.Mutex // of deadlines
+	armed time.Time
+	over  bool // there is nothing more to read
+	cut   bool // by interrupt
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	b.arm()
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	// What the server reads next, to see whether the client is still there, must not end
+	// with a deadline of this.
+	_ = b.control.SetReadDeadline(time.Time{})
+	if !errors.Is(err, io.EOF) {
+		b.err.Store(&err)
+	}
+	return n, err
+}
+
+func (b *body) arm() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now := time.Now(); b.idle > 0 && !b.over && !b.cut && now.Sub(b.armed) > b.idle/4 {
+		b.armed = now
+		_ = b.control.SetReadDeadline(now.Add(b.idle)) // without it the client is bounded by less
+	}
+}
+
+// interrupt makes a Read that waits for the client return, since a transport waits for it.
+// After that the body cannot be read any further.
+func (b *body) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		b.cut = true
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// status returns the answer for a body that could not be read; 0: it could.
+func (b *body) status() int {
+	if b == nil || b.err.Load() == nil {
+		return 0
+	}
+	var large *http.MaxBytesError
+	switch err := *b.err.Load(); {
+	case errors.As(err, &large):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout
+	}
+	return http.StatusBadRequest
+}
+
+// replay lets a body be read more than once, as long as it is short.
+type replay struct {
+	src io.Reader
+	max int
+
+	mu   sync.Mutex // held while src is read, which may take as long as the client does
+	kept []byte
+	err  error         // of src
+	last *replayReader // who has read src last
+	over atomic.Bool   // more than max has been read: kept is gone
+}
+
+// errReplay is for an attempt that comes too late to see the beginning of a body.
+var errReplay = errors.New("the body is too long to be sent again")
+
+// again says whether the body can be read from its beginning.
+func (r *replay) again() bool { return r == nil || !r.over.Load() }
+
+// whole returns the body, if all of it has been read and kept.
+func (r *replay) whole() ([]byte, bool) {
+	if !r.mu.TryLock() {
+		return nil, false // it is being read
+	}
+	defer r.mu.Unlock()
+	return r.kept, !r.over.Load() && errors.Is(r.err, io.EOF)
+}
+
+// reader returns a reader from the beginning. Those returned before must have been closed.
+func (r *replay) reader() *replayReader { return &replayReader{replay: r} }
+
+type replayReader struct {
+	replay *replay
+	offset int
+	closed atomic.Bool
+}
+
+// Read implements io.Reader.
+func (r *replayReader) Read(p []byte) (int, error) {
+	b := r.replay
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case r.closed.Load():
+		return 0, os.ErrClosed
+	case b.over.Load() && b.last != r:
+		return 0, errReplay
+	case !b.over.Load() && r.offset < len(b.kept):
+		n := copy(p, b.kept[r.offset:])
+		r.offset += n
+		return n, nil
+	case b.err != nil:
+		return 0, b.err
+	}
+	n, err := b.src.Read(p)
+	b.err, b.last = err, r
+	if len(b.kept)+n > b.max {
+		b.over.Store(true)
+		b.kept = nil
+	}
+	if !b.over.Load() {
+		b.kept = append(b.kept, p[:n]...)
+		r.offset += n
+	}
+	return n, err
+}
+
+// Close ends this reader alone, and waits for nobody.
+func (r *replayReader) Close() error {
+	r.closed.Store(true)
+	return nil
+}

@@ -1,0 +1,114 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/stratahq/strata/internal/proxy/balance"
+	"github.com/stratahq/strata/internal/proxy/gateway/reqpath"
+)
+
+// exchange is a request on its way, and what has become of it.
+type exchange struct {
+	began  time.Time
+	in     *http.Request // as it came
+	out    *response
+	client netip.Addr
+
+	port   *port
+	path   reqpath.Path
+	query  query
+	host   string // as names know it
+	route  *route // nil: none was found
+	target *target
+	body   *body
+	replay *replay
+	// upgrade says that the client asks for a WebSocket.
+	upgrade bool
+	grpc    bool
+
+	endpoint *balance.Endpoint // the last that was tried
+	mirrored []mirror          // those that this request goes to as well
+	sent     *http.Request     // what they get
+	code     int               // what the gateway means by its own answer; 0: the backend's
+	reason   string            // of an answer of the gateway's own
+}
+
+type exchangeKey struct{}
+
+func (x *exchange) context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+
+// isGRPC says whether a request is of gRPC over HTTP/2.
+func isGRPC(r *http.Request) bool {
+	t := r.Header.Get("Content-Type")
+	return t == "application/grpc" || strings.HasPrefix(t, "application/grpc+") || strings.HasPrefix(t, "application/grpc;")
+}
+
+// wantsWebSocket says whether a request asks for the WebSocket protocol (RFC 6455).
+func wantsWebSocket(r *http.Request) bool {
+	return r.ProtoMajor == 1 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && hasToken(r.Header["Connection"], "upgrade")
+}
+
+func hasToken(values []string, token string) bool {
+	for _, v := range values {
+		for t := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(t), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// writeIdle is how long a client may leave a stream of HTTP/2 unread; of HTTP/1 the
+// listener takes care.
+const writeIdle = time.Minute
+
+// response remembers what is sent to the client, and gives it up when it does not read.
+type response struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	streams bool // HTTP/2
+	armed   time.Time
+	code    int
+	bytes   int64
+}
+
+func newResponse(w http.ResponseWriter, r *http.Request) *response {
+	return &response{ResponseWriter: w, control: http.NewResponseController(w), streams: r.ProtoMajor == 2}
+}
+
+// Unwrap lets http.ResponseController reach what is below.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *response) WriteHeader(code int) {
+	if w.code == 0 && (code >= 200 || code == http.StatusSwitchingProtocols) {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *response) Write(p []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	if now := time.Now(); w.streams && now.Sub(w.armed) > writeIdle/4 {
+		w.armed = now
+		if err := w.control.SetWriteDeadline(now.Add(writeIdle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, err
+		}
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
