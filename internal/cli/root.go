@@ -90,7 +90,7 @@ releases/ and, optionally, modules/ and policies/.`,
 	root.PersistentFlags().StringVarP(&a.dir, "directory", "C", ".", "work on the repository in this folder")
 	_ = root.MarkPersistentFlagDirname("directory")
 	root.AddCommand(
-		a.initCommand(), a.newCommand(), a.upCommand(), a.downCommand(), a.statusCommand(), a.logsCommand(), a.execCommand(), a.portForwardCommand(), a.topCommand(), a.kubeconfigCommand(), a.secretCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
+		a.initCommand(), a.newCommand(), a.upCommand(), a.downCommand(), a.statusCommand(), a.logsCommand(), a.execCommand(), a.portForwardCommand(), a.topCommand(), a.kubeconfigCommand(), a.secretCommand(), a.identityCommand(), a.checkCommand(), a.buildCommand(), a.graphCommand(),
 		a.explainCommand(), a.schemaCommand(), a.policyCommand(), a.moduleCommand(), a.bootstrapCommand(), a.planCommand(), a.showCommand(), a.approveCommand(), a.applyCommand(), a.destroyCommand(), a.driftCommand(),
 		a.outputCommand(), a.runsCommand(), a.importCommand(), a.unlockCommand(), a.auditCommand(), a.versionCommand(), a.providerCommand(), a.nodeCommand(), a.imageCommand(),
 	)

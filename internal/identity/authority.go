@@ -159,7 +159,7 @@ func (a *Authority) tend(ctx context.Context) error {
 // step makes the cluster agree with the state and takes the next step that is due. It
 // reports whether it took one, so that another may be due.
 func (a *Authority) step(ctx context.Context) (bool, error) {
-	have, trusted, err := a.bundle(ctx)
+	have, trusted, err := readBundle(ctx, a.client)
 	if err != nil {
 		return false, err
 	}

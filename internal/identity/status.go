@@ -66,6 +66,16 @@ func ReadStatus(ctx context.Context, c kubernetes.Interface) (*Status, error) {
 	return &s, nil
 }
 
+// Trusted returns the roots that pods are told to trust, by RootStatus.ID.
+func Trusted(ctx context.Context, c kubernetes.Interface) ([]string, error) {
+	_, certs, err := readBundle(ctx, c)
+	out := make([]string, len(certs))
+	for i, x := range certs {
+		out[i] = fingerprint(x)
+	}
+	return out, err
+}
+
 // RequestRotation asks the signer for a new root. The request is any text that differs
 // from the last one. The error is ErrNoStatus where no signer has run.
 func RequestRotation(ctx context.Context, c kubernetes.Interface, request string) error {

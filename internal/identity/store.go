@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/proxy/config"
@@ -65,9 +66,9 @@ func (a *Authority) write(ctx context.Context, s *state, into *corev1.Secret) (*
 	return into, nil
 }
 
-// bundle returns what pods are told to trust now; nil where there is no bundle.
-func (a *Authority) bundle(ctx context.Context) (*certsv1.ClusterTrustBundle, []*x509.Certificate, error) {
-	b, err := a.client.CertificatesV1().ClusterTrustBundles().Get(ctx, config.TrustBundle, metav1.GetOptions{})
+// readBundle returns what pods are told to trust now; nil where there is no bundle.
+func readBundle(ctx context.Context, c kubernetes.Interface) (*certsv1.ClusterTrustBundle, []*x509.Certificate, error) {
+	b, err := c.CertificatesV1().ClusterTrustBundles().Get(ctx, config.TrustBundle, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil, nil
 	}

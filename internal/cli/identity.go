@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stratahq/strata/internal/cli/view"
+	"github.com/stratahq/strata/internal/identity"
+	"github.com/stratahq/strata/internal/proxy/config"
+)
+
+func (a *app) identityCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "identity",
+		Short: "Show and rotate the roots that vouch for workloads",
+		Long: `Identity is about the roots of an environment's trust domain: the authorities that sign
+the certificates by which workloads know each other. strata-control keeps them in the
+environment's cluster and replaces them in time by itself.
+
+` + envRule,
+	}
+	cmd.AddCommand(a.identityStatusCommand(), a.identityRotateCommand())
+	return cmd
+}
+
+func (a *app) identityStatusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status [ENV]",
+		Short: "Show the roots, where they are in their lives, and how much each has signed",
+		Long: `Status lists the roots that pods trust, oldest first. A root is published, so that pods
+learn of it, then signing, then retiring until its last certificate has ended. It reads
+neither keys nor secrets.
+
+` + envRule,
+		Example: "  strata identity status\n  strata identity status prod -o json",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	cmd.ValidArgsFunction = a.completeEnvironments
+	format := formatFlag(cmd, "text", "json")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		if err := format.check(); err != nil {
+			return err
+		}
+		return a.withIdentities(c.Context(), args, func(v *view.Identity, _ *clusterOf) error {
+			if format.value == "json" {
+				return v.JSON(a.stdout)
+			}
+			color, _ := terminal(a.stdout)
+			return v.Human(a.stdout, view.IdentityOptions{Color: color, Now: a.today()})
+		})
+	}
+	return cmd
+}
+
+func (a *app) identityRotateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate [ENV]",
+		Short: "Ask for a new root of the environment's workloads",
+		Long: `Rotate asks strata-control for a new root. It is published beside the old one at once,
+signs when pods have had the time to learn of it, and the old one is withdrawn when its
+last certificate has ended. Workloads trust each other all the time; nothing restarts.
+
+Certificates of the old root hold until then. Where its key may be in wrong hands, see
+docs/identity.md.
+
+` + envRule,
+		Example: "  strata identity rotate prod",
+		Args:    cobra.MaximumNArgs(1),
+	}
+	cmd.ValidArgsFunction = a.completeEnvironments
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		return a.withIdentities(c.Context(), args, func(v *view.Identity, t *clusterOf) error { return a.rotate(c.Context(), v, t) })
+	}
+	return cmd
+}
+
+func (a *app) rotate(ctx context.Context, v *view.Identity, t *clusterOf) error {
+	if i := slices.IndexFunc(v.Roots, func(r view.IdentityRoot) bool { return r.Phase == string(identity.PhasePublished) }); i >= 0 {
+		fmt.Fprintf(a.stdout, "A rotation is under way already, to the root %s. %s identity status %s shows it.\n", v.Roots[i].ID, a.self(), v.Environment)
+		return nil
+	}
+	if err := identity.RequestRotation(ctx, t.client.Typed, a.today().UTC().Format(time.RFC3339Nano)); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "A new root of %s is asked for. %s identity status %s shows how far it is.\n", v.TrustDomain, a.self(), v.Environment)
+	if v.Leader == "" {
+		fmt.Fprintln(a.stdout, "No strata-control leads now: nothing happens before one does.")
+	}
+	return nil
+}
+
+// withIdentities reads what is known of an environment's roots.
+func (a *app) withIdentities(ctx context.Context, args []string, f func(*view.Identity, *clusterOf) error) (err error) {
+	t, err := a.cluster(ctx, args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close()) }()
+	s, err := identity.ReadStatus(ctx, t.client.Typed)
+	if err != nil {
+		return err
+	}
+	trusted, err := identity.Trusted(ctx, t.client.Typed)
+	if err != nil {
+		return err
+	}
+	v := &view.Identity{Environment: t.env.Metadata.Name, TrustDomain: s.TrustDomain, Rotation: s.Rotation}
+	if v.Leader, err = a.leader(ctx, t); err != nil {
+		return err
+	}
+	for _, r := range s.Roots {
+		v.Roots = append(v.Roots, view.IdentityRoot{
+			ID: r.ID, Phase: string(r.Phase), NotBefore: r.NotBefore, NotAfter: r.NotAfter, Published: r.Published,
+			Signs: r.Signs, Withdrawn: r.Withdrawn, Issued: r.Issued, LastExpiry: r.LastExpiry, Trusted: slices.Contains(trusted, r.ID),
+		})
+	}
+	return f(v, t)
+}
+
+// leader returns the replica of the control plane that leads; none when its lease has run
+// out.
+func (a *app) leader(ctx context.Context, t *clusterOf) (string, error) {
+	l, err := t.client.Typed.CoordinationV1().Leases(config.ControlNamespace).Get(ctx, config.ControlLease, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read who leads: %w", err)
+	}
+	x := l.Spec
+	if x.HolderIdentity == nil || x.RenewTime == nil || x.LeaseDurationSeconds == nil {
+		return "", nil
+	}
+	if a.today().After(x.RenewTime.Add(time.Duration(*x.LeaseDurationSeconds) * time.Second)) {
+		return "", nil
+	}
+	return *x.HolderIdentity, nil
+}

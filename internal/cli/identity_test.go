@@ -1,0 +1,133 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/stratahq/strata/internal/cli"
+	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/cluster/clustertest"
+	"github.com/stratahq/strata/internal/identity"
+	"github.com/stratahq/strata/internal/proxy/config"
+)
+
+// TestIdentity asks for a rotation and looks on, with a real API server and a real signer.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	dir, kubeconfig := t.TempDir(), clustertest.Start(t)
+	run := func(want int, args ...string) string {
+		t.Helper()
+		var out, errs bytes.Buffer
+		if code := cli.Run(t.Context(), "test", append([]string{"-C", dir}, args...), nil, &out, &errs); code != want {
+			t.Fatalf("strata %s: exit %d, want %d: %s%s", strings.Join(args, " "), code, want, out.String(), errs.String())
+		}
+		return out.String() + errs.String()
+	}
+	run(cli.ExitOK, "init", "acme", "--domain", "acme.example")
+	dir = filepath.Join(dir, "acme")
+	file := filepath.Join(dir, "environments", "local.yaml")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(b), "spec:\n", "spec:\n  cluster: {existing: {kubeconfig: "+kubeconfig+"}}\n", 1)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(cli.ExitError, "identity", "status"); !strings.Contains(out, "no strata-control has run") {
+		t.Errorf("without a signer it says:\n%s", out)
+	}
+
+	c, err := cluster.Open(kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ns := range []string{config.ControlNamespace, cluster.SecretsNamespace} {
+		if _, err := c.Typed.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, err := identity.New(identity.Deps{Client: c.Typed, Log: slog.New(slog.DiscardHandler), Events: &record.FakeRecorder{}},
+		identity.Options{Platform: "acme", Environment: "local", Domain: "acme.example", Interval: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	led := make(chan error, 1)
+	go func() { led <- a.Lead(t.Context()) }()
+	t.Cleanup(func() {
+		if err := <-led; err != nil {
+			t.Error(err)
+		}
+	})
+	// roots waits until there are so many.
+	roots := func(want int) (phases []string) {
+		t.Helper()
+		for {
+			var doc struct {
+				Version, TrustDomain, Leader string
+				Roots                        []struct {
+					Phase   string
+					Trusted bool
+				}
+			}
+			if a.Ready() == nil {
+				if err := json.Unmarshal([]byte(run(cli.ExitOK, "identity", "status", "local", "-o", "json")), &doc); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(doc.Roots) == want && doc.Roots[want-1].Trusted {
+				if doc.Version != "1" || doc.TrustDomain != "local.acme.example" {
+					t.Errorf("%+v", doc)
+				}
+				for _, r := range doc.Roots {
+					phases = append(phases, r.Phase)
+				}
+				return phases
+			}
+			select {
+			case <-t.Context().Done():
+				t.Fatalf("no %d roots: %+v", want, doc)
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	if got := roots(1); got[0] != "signing" {
+		t.Errorf("the first root is %s", got)
+	}
+	if out := run(cli.ExitOK, "identity", "rotate"); !strings.Contains(out, "A new root of local.acme.example is asked for") || !strings.Contains(out, "No strata-control leads") {
+		t.Errorf("rotate says:\n%s", out)
+	}
+	if got := roots(2); got[0] != "signing" || got[1] != "published" {
+		t.Errorf("roots are %s", got)
+	}
+	if out := run(cli.ExitOK, "identity", "rotate", "local"); !strings.Contains(out, "under way already") {
+		t.Errorf("rotate says:\n%s", out)
+	}
+	out := run(cli.ExitOK, "identity", "status")
+	for _, want := range []string{"local.acme.example", "signing", "replaced on", "published", "signs in ", "Nobody signs"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("status does not say %q:\n%s", want, out)
+		}
+	}
+	now := metav1.NewMicroTime(time.Now())
+	if _, err := c.Typed.CoordinationV1().Leases(config.ControlNamespace).Create(t.Context(), &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Name: config.ControlLease},
+		Spec:       coordinationv1.LeaseSpec{HolderIdentity: new("strata-control-0"), RenewTime: &now, LeaseDurationSeconds: new(int32(3600))},
+	}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(cli.ExitOK, "identity", "status"); !strings.Contains(out, "Signed by strata-control-0.") {
+		t.Errorf("status does not say who signs:\n%s", out)
+	}
+}
