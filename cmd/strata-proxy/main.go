@@ -1,6 +1,7 @@
-// Command strata-proxy carries traffic: beside a workload as its sidecar. It is a program
-// of its own, without a client of Kubernetes, since there is one in every pod. What it does
-// is in internal/proxy; here are its arguments and signals.
+// Command strata-proxy carries traffic: beside a workload as its sidecar, and into an
+// environment as its gateway. It is a program of its own, without a client of Kubernetes,
+// since there is one in every pod. What it does is in internal/proxy; here are its
+// arguments and signals.
 package main
 
 import (
@@ -28,6 +29,7 @@ type command struct {
 }
 
 var commands = map[string]command{
+	"gateway": {"let requests from outside in, as the Gateway API says", gatewayCommand},
 	"sidecar": {"carry the traffic of the workload beside which it runs", sidecarCommand},
 }
 

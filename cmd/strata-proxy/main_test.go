@@ -36,6 +36,11 @@ func TestArguments(t *testing.T) {
 		{"sidecar --nothing", "", "not defined: -nothing", true},
 		{"sidecar x", "", `takes no argument "x"`, true},
 		{"sidecar --config /does/not/exist", "", "no such file", false},
+		{"gateway --help", "-control", "", false},
+		{"gateway", "", "-name NAMESPACE/NAME", true},
+		{"gateway --name shop", "", "-name NAMESPACE/NAME", true},
+		{"gateway --name a/b --namespace c", "", "-name NAMESPACE/NAME", true},
+		{"gateway --config x --trust-domain Not.A.Domain --credentials " + bad + " --health-port 0", "", "trust domain", false},
 		{"sidecar --config " + bad, "", "outbound[0].host", false},
 	} {
 		var stdout bytes.Buffer

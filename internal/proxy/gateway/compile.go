@@ -19,6 +19,9 @@ type table struct {
 	backends  map[string]*backend
 	providers map[config.TokenProvider]*token.Verifier
 	routes    map[string]bool // names, for metrics
+	// problems are of routes that are served otherwise than somebody may expect: one bad
+	// route must not keep a gateway from all others.
+	problems []string
 }
 
 // port is what is served on a TCP port.
@@ -44,6 +47,8 @@ type route struct {
 	targets []*target
 	weights int // sum
 	limits  config.Limits
+	// broken says that requests get 500, since what to do with them makes no sense.
+	broken bool
 	// verifier is nil where no token is asked for.
 	verifier  *token.Verifier
 	audiences []string
@@ -124,6 +129,9 @@ func (t *table) route(r config.Route, limits *config.Limits, verifiers map[strin
 	if out.match, err = newMatcher(r.Match); err != nil {
 		return nil, err
 	}
+	if out.match.never {
+		t.problems = append(t.problems, fmt.Sprintf("route %s: no request has the path %q", r.Name, r.Match.Path.Value))
+	}
 	if limits != nil {
 		out.limits = *limits
 	}
@@ -143,15 +151,19 @@ func (t *table) route(r config.Route, limits *config.Limits, verifiers map[strin
 	if r.Match.Path != nil && r.Match.Path.Kind == config.MatchPrefix {
 		prefix = out.match.path
 	}
-	if out.filters, err = t.filters(filters{}, r.Filters, prefix); err != nil {
-		return nil, err
+	failed := func(err error) {
+		if err != nil {
+			out.broken = true
+			t.problems = append(t.problems, fmt.Sprintf("route %s: requests get 500: %s", r.Name, err))
+		}
 	}
+	out.filters, err = t.filters(filters{}, r.Filters, prefix)
+	failed(err)
 	for _, c := range r.Targets {
 		out.weights += c.Weight
 		made := &target{backend: t.backends[c.Backend], below: out.weights}
-		if made.filters, err = t.filters(out.filters, c.Filters, prefix); err != nil {
-			return nil, err
-		}
+		made.filters, err = t.filters(out.filters, c.Filters, prefix)
+		failed(err)
 		out.targets = append(out.targets, made)
 	}
 	return out, nil

@@ -112,6 +112,9 @@ func (g *Gateway) Apply(ctx context.Context, c config.Gateway) error {
 		g.metrics.refused.Inc()
 		return fmt.Errorf("configuration %q is refused: %w", c.Version, err)
 	}
+	for _, p := range g.table.Load().problems {
+		g.opts.Log.WarnContext(ctx, "a route cannot be served as it is", "problem", p)
+	}
 	g.metrics.applied.Inc()
 	g.metrics.appliedAt.SetToCurrentTime()
 	g.opts.Log.InfoContext(ctx, "a configuration is served", "version", c.Version, "ports", len(c.Ports), "backends", len(c.Backends))

@@ -111,6 +111,10 @@ func (g *Gateway) serve(x *exchange) {
 	if rt.verifier != nil && !g.admit(x) {
 		return
 	}
+	if rt.broken {
+		g.answer(x, http.StatusInternalServerError, "the route makes no sense")
+		return
+	}
 	if d := rt.filters.redirect; d != nil {
 		x.out.Header().Set("Location", d.location(x.in, x.port, x.path))
 		x.code, x.reason = d.Status, "a redirect"

@@ -12,6 +12,7 @@ import (
 
 // matcher is a config.Match made ready.
 type matcher struct {
+	never   bool   // no request has such a path
 	kind    string // of path; empty: any path
 	path    string // plain
 	pattern *regexp.Regexp
@@ -36,11 +37,8 @@ func newMatcher(m config.Match) (matcher, error) {
 				return out, err
 			}
 		} else {
-			p, err := normal(m.Path.Value)
-			if err != nil {
-				return out, err
-			}
-			out.path = p.Plain
+			p, err := reqpath.Parse(m.Path.Value)
+			out.path, out.never = p.Plain, err != nil
 		}
 	}
 	var err error
@@ -108,7 +106,7 @@ func (q *query) get(name string) (string, bool) {
 // matches says whether a request is what m wants. Method is the request's, or the one that
 // a preflight request asks for.
 func (m *matcher) matches(r *http.Request, method string, p reqpath.Path, q *query) bool {
-	if m.method != "" && m.method != method {
+	if m.never || m.method != "" && m.method != method {
 		return false
 	}
 	switch m.kind {
