@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Limits of every HTTP server of the data plane.
@@ -42,7 +44,7 @@ func NewServer(handler http.Handler, conf *tls.Config, log *slog.Logger) *http.S
 			PingTimeout:          ReadHeaderTimeout,
 			WriteByteTimeout:     WriteTimeout,
 		},
-		ErrorLog: slog.NewLogLogger(&quiet{log.Handler()}, slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(&quiet{Handler: log.Handler(), often: rate.Sometimes{Interval: time.Second}}, slog.LevelWarn),
 	}
 	s.Protocols.SetHTTP1(true)
 	s.Protocols.SetHTTP2(conf != nil)
@@ -50,19 +52,28 @@ func NewServer(handler http.Handler, conf *tls.Config, log *slog.Logger) *http.S
 	return s
 }
 
-// quiet reports as debugging what any client can cause at will, so that it cannot fill
-// the log.
-type quiet struct{ slog.Handler }
+// quiet keeps out of the log what any client can cause at will: handshakes that fail are
+// reported now and then, since they say who is not let in; the rest for debugging.
+type quiet struct {
+	slog.Handler
+	often rate.Sometimes
+}
 
 // Handle implements slog.Handler.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
-	if strings.Contains(r.Message, "TLS handshake error") || strings.HasPrefix(r.Message, "http2: ") || strings.Contains(r.Message, "URL query contains semicolon") {
+	var err error
+	switch {
+	case strings.Contains(r.Message, "TLS handshake error"):
+		q.often.Do(func() { err = q.Handler.Handle(ctx, r) })
+	case strings.HasPrefix(r.Message, "http2: "), strings.Contains(r.Message, "URL query contains semicolon"):
 		r.Level = slog.LevelDebug
-		if !q.Handler.Enabled(ctx, r.Level) {
-			return nil
+		if q.Enabled(ctx, r.Level) {
+			err = q.Handler.Handle(ctx, r)
 		}
+	default:
+		err = q.Handler.Handle(ctx, r)
 	}
-	return q.Handler.Handle(ctx, r)
+	return err
 }
 
 // Serve serves on a listener until ctx ends, with TLS where the server has a

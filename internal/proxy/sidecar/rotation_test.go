@@ -60,6 +60,7 @@ func (l *load) stop() {
 // TestRotation changes all certificates, then the authority itself, while requests and
 // connections are on their way. None may fail.
 func TestRotation(t *testing.T) {
+	t.Parallel()
 	m := newMesh(t)
 	api := m.start(spec{name: "api", callers: []string{"web"}, target: app(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
