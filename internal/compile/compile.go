@@ -40,6 +40,7 @@ type Compiled struct {
 	kubeEnv   kube.Env
 	teams     map[addr.Unit]kube.Team
 	workloads map[addr.Unit]*kube.Workload
+	admission kube.Admission
 	stack     stack.Context
 	context   []byte // digest of everything that all units of a kind share
 }
@@ -79,6 +80,9 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 		return nil, err
 	}
 	if err := c.workloadUnits(); err != nil {
+		return nil, err
+	}
+	if err := c.admissionUnit(); err != nil {
 		return nil, err
 	}
 	// Digests of different units have nothing to do with each other.
@@ -137,6 +141,11 @@ func (c *Compiled) digest(u *graph.Unit) error {
 	}
 	if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
 		fmt.Fprintln(h, c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage)
+	}
+	if u.Addr == c.admission.Addr {
+		if err := enc.Encode(c.admission); err != nil {
+			return fmt.Errorf("digest of %s: %w", u.Addr, err)
+		}
 	}
 	if t, ok := c.teams[u.Addr]; ok {
 		if err := enc.Encode(t); err != nil {

@@ -32,6 +32,8 @@ func (c *Compiled) Objects(u graph.Unit) ([]kube.Object, error) {
 		objs, err = kube.RenderTeam(c.kubeEnv, t)
 	} else if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
 		objs, err = kube.RenderControl(c.kubeEnv, kube.Platform{Addr: u.Addr})
+	} else if u.Addr == c.admission.Addr {
+		objs, err = kube.RenderAdmission(c.kubeEnv, c.admission)
 	} else if u.Addr == addr.Platform(u.Addr.Env, "gateway") {
 		objs, err = kube.RenderPlatform(c.kubeEnv, kube.Platform{Addr: u.Addr})
 	} else {

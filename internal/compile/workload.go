@@ -146,7 +146,8 @@ func (c *Compiled) workload(w *model.Workload, calls, callers []kube.Call) error
 		}
 	}
 	x := &expander{c: c, w: w, resources: map[string]*resolved{}, used: map[kube.Output]bool{}}
-	depends := c.have(addr.Team(env, team), addr.Foundation(env, "cluster"))
+	// The unit of admission rules is added last, since it knows all images.
+	depends := append(c.have(addr.Team(env, team), addr.Foundation(env, "cluster")), addr.Platform(env, policyUnit))
 	for _, rn := range x.order() {
 		res, err := c.resource(x, k, rn)
 		if err != nil {

@@ -59,7 +59,7 @@ func Start(t *testing.T) string {
 	write(t, token, "test-token,admin,admin,system:masters\n")
 	server := start(t, dir, program, "kube-apiserver", "--etcd-servers="+url(client), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", api), "--cert-dir="+filepath.Join(dir, "pki"), "--service-cluster-ip-range=10.0.0.0/24",
-		"--token-auth-file="+token, "--authorization-mode=RBAC", "--service-account-issuer=https://test", "--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount",
+		"--token-auth-file="+token, "--authorization-mode=RBAC", "--allow-privileged", "--service-account-issuer=https://test", "--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount",
 		"--service-account-key-file="+key, "--service-account-signing-key-file="+key)
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	write(t, kubeconfig, fmt.Sprintf(`apiVersion: v1

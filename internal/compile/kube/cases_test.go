@@ -1,6 +1,8 @@
 package kube
 
 import (
+	"time"
+
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/model"
 )
@@ -150,12 +152,22 @@ func goldens() []golden {
 			return Rendered{Objects: objs}, err
 		}}
 	}
+	admission := func(name string, env Env, a Admission) golden {
+		a.Addr = addr.Platform(env.Name, "policy")
+		return golden{name, func() (Rendered, error) { objs, err := RenderAdmission(env, a); return Rendered{Objects: objs}, err }}
+	}
 	ownGateway := prodEnv()
 	ownGateway.GatewayClass, ownGateway.ProxyImage, ownGateway.ControlImage = "strata", localEnv().ProxyImage, localEnv().ControlImage
 	return []golden{
 		control("control-local", localEnv()),
 		control("control-prod", ownGateway),
 		platform("platform-local", localEnv()),
+		admission("admission-local", localEnv(), Admission{Registries: []string{"strata.local/"}, Images: []string{"acme/tool:1"}}),
+		admission("admission-prod", prodEnv(), Admission{Registries: []string{"registry.acme.example/apps/"}, Exceptions: []Exception{
+			{Rule: "service-exposed", Kind: "Service", Namespace: "payments", Name: "legacy-*", Expires: time.Date(2027, 12, 31, 0, 0, 0, 0, time.UTC), Owner: "payments", Reason: "The bank dials in."},
+			{Rule: "pss-host-ports", Kind: "DaemonSet", Namespace: "*", Name: "agent", Expires: time.Date(2027, 6, 30, 0, 0, 0, 0, time.UTC), Owner: "platform", Reason: "It collects logs."},
+			{Rule: "database-availability", Kind: "*", Namespace: "*", Name: "*", Expires: time.Date(2027, 6, 30, 0, 0, 0, 0, time.UTC), Owner: "platform", Reason: "No matter here."},
+		}}),
 		workloadCase("orders-prod", prodEnv(), ordersWorkload("prod")),
 		workloadCase("orders-local", localEnv(), ordersWorkload("local")),
 		workloadCase("storefront-local", localEnv(), plain),

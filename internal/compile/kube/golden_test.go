@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -79,7 +80,7 @@ var scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		appsv1.AddToScheme, autoscalingv2.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, netv1.AddToScheme,
-		policyv1.AddToScheme, rbacv1.AddToScheme, gwv1.Install, AddToScheme,
+		policyv1.AddToScheme, rbacv1.AddToScheme, admissionv1.AddToScheme, gwv1.Install, AddToScheme,
 	} {
 		if err := add(s); err != nil {
 			panic(err)
@@ -91,7 +92,7 @@ var scheme = func() *runtime.Scheme {
 var strict = kjson.NewSerializerWithOptions(kjson.DefaultMetaFactory, scheme, scheme, kjson.SerializerOptions{Strict: true})
 
 // applyOrder is the order of kinds within a unit.
-var applyOrder = []string{"Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap", "ExternalSecret", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "PersistentVolumeClaim", "Service", "Deployment", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "GatewayClass", "Gateway", "HTTPRoute"}
+var applyOrder = []string{"Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap", "ExternalSecret", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "PersistentVolumeClaim", "Service", "Deployment", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "GatewayClass", "Gateway", "HTTPRoute"}
 
 // check fails unless the objects are what every unit's objects must be.
 func check(t tester, r Rendered) {
