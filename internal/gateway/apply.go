@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/stratahq/strata/internal/gateway/deploy"
@@ -68,7 +69,7 @@ func (l *leader) reconcile(ctx context.Context, t *translation) error {
 			delete(l.applied, key)
 		}
 	}
-	return errors.Join(append(errs, l.statuses(ctx, t), l.prune(ctx, names))...)
+	return errors.Join(append(errs, l.statuses(ctx, t), l.prune(ctx, t, names))...)
 }
 
 // deploy applies the objects of a gateway, unless they are as they should be. One that is
@@ -188,15 +189,24 @@ func (l *leader) apply(ctx context.Context, g *gwv1.Gateway, r schema.GroupVersi
 	return client.Apply(ctx, o.GetName(), u, metav1.ApplyOptions{FieldManager: Manager, Force: true})
 }
 
-// prune removes what runs gateways that are of no class of ours any more. What ran one
-// that is gone is removed by the cluster itself.
-func (l *leader) prune(ctx context.Context, names map[translate.Key]bool) error {
+// prune removes what runs gateways that are of another controller's class by now, or is
+// called differently. What ran a Gateway that is gone is removed by the cluster itself;
+// gateways whose class is gone run on, since that is more likely a mistake.
+func (l *leader) prune(ctx context.Context, t *translation, names map[translate.Key]bool) error {
+	classes := map[string]bool{}
+	for _, c := range t.objects.Classes {
+		classes[c.Name] = true
+	}
+	owners := map[types.UID]bool{}
+	for _, g := range t.objects.Gateways {
+		owners[g.UID] = classes[string(g.Spec.GatewayClassName)]
+	}
 	var errs []error
 	seen := map[translate.Key]bool{}
 	prune := func(o metav1.Object) {
 		key := translate.Key{Namespace: o.GetNamespace(), Name: o.GetName()}
 		owner := metav1.GetControllerOf(o)
-		if names[key] || seen[key] || o.GetDeletionTimestamp() != nil || owner == nil || owner.Kind != "Gateway" {
+		if names[key] || seen[key] || o.GetDeletionTimestamp() != nil || owner == nil || !owners[owner.UID] {
 			return
 		}
 		seen[key] = true

@@ -25,9 +25,6 @@ import (
 )
 
 const (
-	// ControllerName is the controllerName of the GatewayClasses that the controller
-	// serves, unless Options name another.
-	ControllerName = "strata.dev/gateway"
 	// Manager is the field manager of the objects that it applies.
 	Manager = "strata-gateway"
 
@@ -39,7 +36,8 @@ const (
 
 // Options say how gateways are run.
 type Options struct {
-	// Controller is the controllerName of the classes to serve; empty: ControllerName.
+	// Controller is the controllerName of the classes to serve; empty:
+	// config.GatewayController.
 	Controller string
 	// TrustDomain is that of the gateways' and backends' identities.
 	TrustDomain string
@@ -93,7 +91,7 @@ type translation struct {
 // New returns a controller. It does not connect yet.
 func New(d Deps, o Options) (*Controller, error) {
 	if o.Controller == "" {
-		o.Controller = ControllerName
+		o.Controller = config.GatewayController
 	}
 	if o.TrustDomain == "" || o.Deploy.Image == "" {
 		return nil, errors.New("the gateway controller needs a trust domain and the image of gateways")

@@ -146,7 +146,7 @@ func all(list ...[]metav1.Condition) []string {
 // are, and ours.
 func (l *leader) parents(have, want []gwv1.RouteParentStatus) []gwv1.RouteParentStatus {
 	ours := func(p gwv1.RouteParentStatus) bool { return string(p.ControllerName) == l.options.Controller }
-	var out []gwv1.RouteParentStatus
+	out := []gwv1.RouteParentStatus{} // the API takes no null
 	for _, h := range have {
 		if !ours(h) {
 			out = append(out, h)
@@ -169,7 +169,7 @@ func (l *leader) parents(have, want []gwv1.RouteParentStatus) []gwv1.RouteParent
 // ancestors is what parents is, for policies.
 func (l *leader) ancestors(have, want []gwv1.PolicyAncestorStatus) []gwv1.PolicyAncestorStatus {
 	ours := func(a gwv1.PolicyAncestorStatus) bool { return string(a.ControllerName) == l.options.Controller }
-	var out []gwv1.PolicyAncestorStatus
+	out := []gwv1.PolicyAncestorStatus{}
 	for _, h := range have {
 		if !ours(h) {
 			out = append(out, h)

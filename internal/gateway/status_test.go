@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 var (
@@ -53,17 +55,17 @@ func TestMerge(t *testing.T) {
 }
 
 func TestParents(t *testing.T) {
-	l := &leader{Controller: &Controller{options: Options{Controller: ControllerName}}}
+	l := &leader{Controller: &Controller{options: Options{Controller: config.GatewayController}}}
 	parent := func(controller, name string, c ...metav1.Condition) gwv1.RouteParentStatus {
 		return gwv1.RouteParentStatus{ControllerName: gwv1.GatewayController(controller), ParentRef: gwv1.ParentReference{Name: gwv1.ObjectName(name)}, Conditions: c}
 	}
 	have := []gwv1.RouteParentStatus{
-		parent(ControllerName, "old", cond("Accepted", yes, 1)), parent("example.com/other", "theirs", cond("Accepted", no, 1)),
-		parent(ControllerName, "kept", cond("Accepted", yes, 1), cond("PartiallyInvalid", yes, 1)),
+		parent(config.GatewayController, "old", cond("Accepted", yes, 1)), parent("example.com/other", "theirs", cond("Accepted", no, 1)),
+		parent(config.GatewayController, "kept", cond("Accepted", yes, 1), cond("PartiallyInvalid", yes, 1)),
 	}
 	fresh := cond("Accepted", yes, 2)
 	fresh.LastTransitionTime = metav1.Time{}
-	got := l.parents(have, []gwv1.RouteParentStatus{parent(ControllerName, "kept", fresh), parent(ControllerName, "new", fresh)})
+	got := l.parents(have, []gwv1.RouteParentStatus{parent(config.GatewayController, "kept", fresh), parent(config.GatewayController, "new", fresh)})
 	var names []string
 	for _, p := range got {
 		names = append(names, string(p.ParentRef.Name))
@@ -74,7 +76,7 @@ func TestParents(t *testing.T) {
 	if c := got[1].Conditions; len(c) != 1 || !c[0].LastTransitionTime.Equal(&long) || c[0].ObservedGeneration != 2 {
 		t.Errorf("conditions of a parent that stays: %+v", c)
 	}
-	if got := l.parents(have[:1], nil); len(got) != 0 {
+	if got := l.parents(have[:1], nil); got == nil || len(got) != 0 {
 		t.Errorf("a route without parents of ours has %v", got)
 	}
 }
