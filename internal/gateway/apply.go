@@ -14,9 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
@@ -24,12 +22,12 @@ import (
 	"github.com/stratahq/strata/internal/gateway/translate"
 )
 
-var (
-	serviceAccounts = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
-	services        = schema.GroupVersionResource{Version: "v1", Resource: "services"}
-	deployments     = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
-	budgets         = schema.GroupVersionResource{Group: "policy", Version: "v1", Resource: "poddisruptionbudgets"}
-)
+// client is a client of one kind in one namespace.
+type client[T any] interface {
+	Get(ctx context.Context, name string, o metav1.GetOptions) (T, error)
+	Patch(ctx context.Context, name string, kind types.PatchType, data []byte, o metav1.PatchOptions, subresources ...string) (T, error)
+	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
+}
 
 // leader is what the replica that leads remembers.
 type leader struct {
@@ -111,83 +109,88 @@ func (l *leader) unchanged(a *applied, want deploy.Objects) bool {
 	if d == nil || s == nil || d.DeletionTimestamp != nil || s.DeletionTimestamp != nil {
 		return false
 	}
-	same := s.Spec.Type == want.Service.Spec.Type && equality.Semantic.DeepEqual(s.Spec.Selector, want.Service.Spec.Selector) &&
-		slices.EqualFunc(s.Spec.Ports, want.Service.Spec.Ports, func(x, y corev1.ServicePort) bool {
-			return x.Name == y.Name && x.Port == y.Port && x.TargetPort == y.TargetPort && x.Protocol == y.Protocol
-		})
-	return same && d.Generation <= a.generation
+	return d.Generation <= a.generation && s.Spec.Type == want.Service.Spec.Type &&
+		equality.Semantic.DeepEqual(s.Spec.Selector, want.Service.Spec.Selector) && samePorts(s, want.Service)
+}
+
+// samePorts reports whether Services have the same ports, but for what the cluster fills in.
+func samePorts(a, b *corev1.Service) bool {
+	return slices.EqualFunc(a.Spec.Ports, b.Spec.Ports, func(x, y corev1.ServicePort) bool {
+		return x.Name == y.Name && x.Port == y.Port && x.TargetPort == y.TargetPort && x.Protocol == y.Protocol
+	})
 }
 
 func (l *leader) applyAll(ctx context.Context, g *gwv1.Gateway, want deploy.Objects, a *applied) error {
-	if _, err := l.apply(ctx, g, serviceAccounts, want.ServiceAccount); err != nil {
+	if _, err := apply(ctx, l.Client.CoreV1().ServiceAccounts(g.Namespace), g, want.ServiceAccount); err != nil {
 		return err
 	}
 	if err := l.applyService(ctx, g, want.Service, a); err != nil {
 		return err
 	}
-	out, err := l.apply(ctx, g, deployments, want.Deployment)
+	d, err := apply(ctx, l.Client.AppsV1().Deployments(g.Namespace), g, want.Deployment)
 	if err != nil {
 		return err
 	}
-	a.generation = out.GetGeneration()
-	_, err = l.apply(ctx, g, budgets, want.Budget)
+	a.generation = d.Generation
+	_, err = apply(ctx, l.Client.PolicyV1().PodDisruptionBudgets(g.Namespace), g, want.Budget)
 	return err
 }
 
 // applyService applies a Service. One whose address is to be another one is made anew,
 // since addresses cannot be changed.
 func (l *leader) applyService(ctx context.Context, g *gwv1.Gateway, want *corev1.Service, a *applied) error {
+	services := l.Client.CoreV1().Services(want.Namespace)
 	if ip := want.Spec.ClusterIP; ip != "" {
-		have, err := l.Client.CoreV1().Services(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+		have, err := services.Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil && metav1.IsControlledBy(have, g) && have.Spec.ClusterIP != ip {
-			err = l.Client.CoreV1().Services(want.Namespace).Delete(ctx, want.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &have.UID}})
+			err = services.Delete(ctx, want.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &have.UID}})
 		}
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
-	out, err := l.apply(ctx, g, services, want)
+	s, err := apply(ctx, services, g, want)
+	if err == nil && !samePorts(s, want) {
+		// Ports that somebody else has added are not removed by applying without them.
+		var data []byte
+		if data, err = json.Marshal(map[string]any{"spec": map[string]any{"ports": want.Spec.Ports}}); err == nil {
+			s, err = services.Patch(ctx, want.Name, types.MergePatchType, data, metav1.PatchOptions{FieldManager: Manager})
+		}
+	}
 	if err != nil {
 		if (want.Spec.ClusterIP != "" || want.Spec.LoadBalancerIP != "") && apierrors.IsInvalid(err) {
 			a.unusable, a.service = err.Error(), nil
 		}
 		return err
 	}
-	s := &corev1.Service{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(out.Object, s); err != nil {
-		return err
-	}
 	a.service = s
 	return nil
 }
 
-// object is what all objects have.
-type object interface {
-	GetNamespace() string
-	GetName() string
-}
-
 // apply applies an object of a gateway by server-side apply. One that is there already
 // and is not the gateway's is left alone.
-func (l *leader) apply(ctx context.Context, g *gwv1.Gateway, r schema.GroupVersionResource, o object) (*unstructured.Unstructured, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
-	if err != nil {
-		return nil, err
-	}
-	delete(fields, "status")
-	u := &unstructured.Unstructured{Object: fields}
-	unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(u.Object, "spec", "template", "metadata", "creationTimestamp")
-	client := l.dynamic.Resource(r).Namespace(o.GetNamespace())
-	have, err := client.Get(ctx, o.GetName(), metav1.GetOptions{})
+func apply[T metav1.Object](ctx context.Context, c client[T], g *gwv1.Gateway, want T) (T, error) {
+	have, err := c.Get(ctx, want.GetName(), metav1.GetOptions{})
 	switch {
 	case err == nil && !metav1.IsControlledBy(have, g):
-		return nil, fmt.Errorf("%s %s is there already and is not the gateway's", r.Resource, o.GetName())
+		return have, fmt.Errorf("%T %s is there already and is not the gateway's", have, want.GetName())
 	case err != nil && !apierrors.IsNotFound(err):
-		return nil, err
+		return have, err
 	}
-	return client.Apply(ctx, o.GetName(), u, metav1.ApplyOptions{FieldManager: Manager, Force: true})
+	// Fields that are sent are the manager's from then on; the status is not.
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(want)
+	if err != nil {
+		return have, err
+	}
+	delete(fields, "status")
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return have, err
+	}
+	return c.Patch(ctx, want.GetName(), types.ApplyPatchType, data, metav1.PatchOptions{FieldManager: Manager, Force: ptr(true)})
 }
+
+func ptr[T any](v T) *T { return &v }
 
 // prune removes what runs gateways that are of another controller's class by now, or is
 // called differently. What ran a Gateway that is gone is removed by the cluster itself;
@@ -212,9 +215,12 @@ func (l *leader) prune(ctx context.Context, t *translation, names map[translate.
 		seen[key] = true
 		l.Log.Info("a gateway is removed", "namespace", key.Namespace, "name", key.Name)
 		// The Deployment, by which the rest is found, goes last.
-		for _, r := range []schema.GroupVersionResource{budgets, services, serviceAccounts, deployments} {
-			errs = append(errs, l.remove(ctx, r, key, *owner))
-		}
+		errs = append(errs,
+			remove(ctx, l.Client.PolicyV1().PodDisruptionBudgets(key.Namespace), key.Name, *owner),
+			remove(ctx, l.Client.CoreV1().Services(key.Namespace), key.Name, *owner),
+			remove(ctx, l.Client.CoreV1().ServiceAccounts(key.Namespace), key.Name, *owner),
+			remove(ctx, l.Client.AppsV1().Deployments(key.Namespace), key.Name, *owner),
+		)
 	}
 	for _, s := range list[corev1.Service](l.watch, "own Service") {
 		prune(s)
@@ -226,15 +232,14 @@ func (l *leader) prune(ctx context.Context, t *translation, names map[translate.
 }
 
 // remove removes an object of an owner.
-func (l *leader) remove(ctx context.Context, r schema.GroupVersionResource, key translate.Key, owner metav1.OwnerReference) error {
-	client := l.dynamic.Resource(r).Namespace(key.Namespace)
-	o, err := client.Get(ctx, key.Name, metav1.GetOptions{})
+func remove[T metav1.Object](ctx context.Context, c client[T], name string, owner metav1.OwnerReference) error {
+	o, err := c.Get(ctx, name, metav1.GetOptions{})
 	if err == nil {
 		if by := metav1.GetControllerOf(o); by == nil || by.UID != owner.UID {
 			return nil
 		}
 		uid := o.GetUID()
-		err = client.Delete(ctx, key.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		err = c.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	}
 	if apierrors.IsNotFound(err) {
 		return nil

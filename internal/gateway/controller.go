@@ -96,14 +96,20 @@ func New(d Deps, o Options) (*Controller, error) {
 	if o.TrustDomain == "" || o.Deploy.Image == "" {
 		return nil, errors.New("the gateway controller needs a trust domain and the image of gateways")
 	}
-	c := &Controller{Deps: d, options: o, changed: newFlag(), work: newFlag()}
+	gateway, err := gwclient.NewForConfig(d.REST)
+	if err != nil {
+		return nil, err
+	}
+	dynamic, err := dynamic.NewForConfig(d.REST)
+	if err != nil {
+		return nil, err
+	}
+	return newController(d, o, gateway, dynamic)
+}
+
+func newController(d Deps, o Options, gateway gwclient.Interface, dynamic dynamic.Interface) (*Controller, error) {
+	c := &Controller{Deps: d, options: o, gateway: gateway, dynamic: dynamic, changed: newFlag(), work: newFlag()}
 	var err error
-	if c.gateway, err = gwclient.NewForConfig(d.REST); err != nil {
-		return nil, err
-	}
-	if c.dynamic, err = dynamic.NewForConfig(d.REST); err != nil {
-		return nil, err
-	}
 	c.watch, err = newWatch(c)
 	return c, err
 }

@@ -135,7 +135,7 @@ func (x *index) selects(s *metav1.LabelSelector, namespace string) bool {
 	}
 	sel, err := metav1.LabelSelectorAsSelector(s)
 	set, known := x.namespaces[namespace]
-	return err == nil && known && sel.Matches(labels.Set(set))
+	return err == nil && known && sel.Matches(set)
 }
 
 // conflicts finds listeners that cannot be told apart. Those whose protocol is not
