@@ -81,7 +81,7 @@ type harness struct {
 func start(t *testing.T, core []runtime.Object, gateway ...runtime.Object) *harness {
 	t.Helper()
 	h := &harness{core: fake.NewClientset(core...), feed: &feedOf{configs: map[string]config.Gateway{}}}
-	h.gateway = fakegateway.NewSimpleClientset(append(gateway, class())...) //nolint:staticcheck // the one in its place is not generated for this API
+	h.gateway = fakegateway.NewSimpleClientset(append(gateway, class())...) //nolint:staticcheck // what replaces it does not find the plural of Gateway
 	// The fake guesses a wrong plural for objects of this kind that it is made with.
 	if _, err := h.gateway.GatewayV1().Gateways("edge").Create(t.Context(), public(), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
