@@ -28,6 +28,7 @@ func (s *gatewaySettings) flags(f *flag.FlagSet) func() error {
 	o := &s.options
 	f.StringVar(&s.feed, "feed-address", ":"+strconv.Itoa(config.ControlPort), "where gateways ask for their configuration, by mutual TLS")
 	f.StringVar(&o.Deploy.Image, "gateway-image", "", "image of strata-proxy; without it there are no gateways")
+	f.StringVar(&o.Deploy.Telemetry, "gateway-telemetry", "", "URL that takes gateways' traces by OTLP over HTTP")
 	service := f.String("gateway-service", string(corev1.ServiceTypeLoadBalancer), "type of the gateways' Services: LoadBalancer or ClusterIP")
 	replicas := f.Int("gateway-replicas", 2, "how many pods a gateway has")
 	namespaces := f.String("gateway-secret-namespaces", "", "namespaces with certificates of gateways, joined by commas (all)")

@@ -414,6 +414,9 @@ func kubeEnv(p *model.Platform, e *model.Environment) kube.Env {
 		Mesh: or(e.Spec.Mesh, model.MeshStrata), GatewayClass: e.GatewayClass(),
 		Access: p.Spec.Access, Labels: e.Metadata.Labels,
 	}
+	if t := e.Spec.Telemetry; t != nil {
+		k.Telemetry = t.Endpoint
+	}
 	if in := e.Spec.Ingress; in != nil {
 		k.IngressDomain, k.InternalDomain = in.Domain, in.Internal()
 		k.TLS = in.TLS

@@ -38,6 +38,7 @@ type EnvironmentSpec struct {
 	Cluster      *Cluster                    `json:"cluster,omitempty" doc:"The Kubernetes cluster."`
 	Ingress      *Ingress                    `json:"ingress,omitempty" doc:"How traffic enters."`
 	Mesh         string                      `json:"mesh,omitempty" doc:"Who does mutual TLS between workloads: strata (sidecars of our own) or istio (ambient)." rule:"enum=strata|istio;default=strata"`
+	Telemetry    *Telemetry                  `json:"telemetry,omitempty" doc:"Where traces and metrics go."`
 	Secrets      *Secrets                    `json:"secrets,omitempty" doc:"The central secrets service. By default the cloud's own."`
 	DNS          *DNS                        `json:"dns,omitempty" doc:"The environment's DNS zone."`
 	Registry     *RegistrySpec               `json:"registry,omitempty" doc:"The environment's image registry, where it has one of its own."`
@@ -135,6 +136,11 @@ type Ingress struct {
 // Secrets says which central secrets service the environment uses.
 type Secrets struct {
 	Existing Existing `json:"existing,omitempty" doc:"The service is there already: the outputs of the secrets contract (explain platform.secrets)."`
+}
+
+// Telemetry says where programs, sidecars and gateways send traces, and programs metrics.
+type Telemetry struct {
+	Endpoint string `json:"endpoint" doc:"URL that takes OTLP over HTTP, such as http://collector.monitoring.svc:4318. Workloads get it as OTEL_EXPORTER_OTLP_ENDPOINT unless they set it themselves." rule:"required;pattern=http-url"`
 }
 
 // DNS says which zone the environment's names are in.

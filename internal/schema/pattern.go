@@ -37,6 +37,7 @@ var Patterns = map[string]*Pattern{
 	"ssh-key":          pattern(`^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}( .*)?$`, "an SSH public key such as \"ssh-ed25519 AAAA...\""),
 	"quantity":         pattern(`^([0-9]+(\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$`, "a Kubernetes quantity such as 500m or 64Gi"),
 	"https-url":        pattern(`^https://[^\s/?#]+[^\s]*$`, "an https URL"),
+	"http-url":         pattern(`^https?://[^\s/?#]+[^\s]*$`, "an http or https URL"),
 	"email":            pattern(`^[^\s@]+@[^\s@]+$`, "an e-mail address"),
 	"account-id":       pattern(`^[A-Za-z0-9][A-Za-z0-9.:-]{3,62}[A-Za-z0-9]$`, "an account, project or subscription id"),
 	"bucket":           pattern(`^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$`, "a bucket name: 3 to 63 lower-case letters, digits, '-', '.' and '_'"),

@@ -111,6 +111,7 @@ func TestPatterns(t *testing.T) {
 		"ssh-key":          {[]string{"ssh-ed25519 AAAA me@host"}, []string{"ssh-ed25519", "AAAA"}},
 		"quantity":         {[]string{"500m", "64Gi", "1.5"}, []string{"", "1 Gi", "-1"}},
 		"https-url":        {[]string{"https://login.acme.example/x?y"}, []string{"http://a", "https://", "https:// a"}},
+		"http-url":         {[]string{"http://collector.monitoring.svc:4318", "https://a"}, []string{"ftp://a", "http://", "collector:4318"}},
 		"email":            {[]string{"a@b"}, []string{"a", "a b@c"}},
 		"account-id":       {[]string{"444455556666", "my-project"}, []string{"1", "a/b/c/d"}},
 		"bucket":           {[]string{"acme-state"}, []string{"ab", "-ab", "Abc"}},

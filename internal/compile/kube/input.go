@@ -18,6 +18,7 @@ type Env struct {
 	InternalDomain string
 	GatewayClass   string
 	TLS            string // acme, platform-ca or disabled
+	Telemetry      string // URL that takes OTLP over HTTP; may be empty
 	Access         []model.AccessRule
 	Labels         map[string]string
 	// GroupsPrefix is what the cluster puts before the identity provider's

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"path"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -17,9 +16,6 @@ import (
 const (
 	proxyVolume    = "strata-proxy"
 	identityVolume = "strata-identity"
-	// telemetryPrefix begins the variables by which OpenTelemetry is told where to send
-	// what it has.
-	telemetryPrefix = "OTEL_EXPORTER_OTLP_"
 )
 
 var (
@@ -105,7 +101,7 @@ func (r *renderer) sidecar(spec *corev1.PodSpec) []Object {
 	proxy := corev1.Container{
 		Name: config.SidecarName, Image: r.env.ProxyImage, ImagePullPolicy: corev1.PullIfNotPresent, Args: []string{"sidecar"},
 		RestartPolicy: ptr(corev1.ContainerRestartPolicyAlways),
-		Env:           r.telemetry(),
+		Env:           r.proxyTelemetry(config.SidecarName),
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: sidecarCPU, corev1.ResourceMemory: sidecarMemory},
 			Limits:   corev1.ResourceList{corev1.ResourceCPU: leastCPULimit, corev1.ResourceMemory: sidecarMemoryLimit},
@@ -186,21 +182,4 @@ func (r *renderer) callers(i int) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// telemetry returns the variables that tell the proxy where to send traces: those of the
-// workload's first container that has any.
-func (r *renderer) telemetry() []corev1.EnvVar {
-	for _, c := range r.w.Containers {
-		var vars []Variable
-		for _, v := range c.Variables {
-			if strings.HasPrefix(v.Name, telemetryPrefix) {
-				vars = append(vars, v)
-			}
-		}
-		if len(vars) > 0 {
-			return r.variables(Container{Name: config.SidecarName, Variables: vars})
-		}
-	}
-	return nil
 }

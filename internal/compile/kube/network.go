@@ -132,7 +132,7 @@ func (r *renderer) httpRoute(route Route, n int) *gwv1.HTTPRoute {
 // networkPolicy opens what the workload declares, on top of the team's
 // default-deny, and nothing else. It is left out when there is nothing to open.
 func (r *renderer) networkPolicy() []Object {
-	ingress, egress := r.ingress(), r.egress()
+	ingress, egress := r.ingress(), append(r.egress(), r.env.telemetryEgress()...)
 	if len(ingress) == 0 && len(egress) == 0 {
 		return nil
 	}

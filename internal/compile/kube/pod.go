@@ -80,7 +80,7 @@ func (r *renderer) container(o ordered, files fileSet, mounted map[string]bool) 
 	out := corev1.Container{
 		Name: c.Name, Image: c.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: c.Command, Args: c.Args,
-		Env:             r.variables(c),
+		Env:             r.telemetry(r.variables(c)),
 		Resources:       r.compute(c),
 		SecurityContext: confined(),
 		VolumeMounts:    slices.Concat(files.mounts[c.Name], r.mounts(c, mounted)),

@@ -43,6 +43,9 @@ type Options struct {
 	Replicas int32
 	// Resources of each pod.
 	Resources corev1.ResourceRequirements
+	// Telemetry is where gateways send traces: a URL that takes OTLP over HTTP; empty:
+	// nowhere.
+	Telemetry string
 	// PullSecrets are names of Secrets, beside the gateways, to pull the image with.
 	PullSecrets []string
 }
@@ -168,6 +171,7 @@ func pod(g *gwv1.Gateway, name string, selector map[string]string, o Options) co
 				{Name: "health", ContainerPort: config.HealthPort, Protocol: corev1.ProtocolTCP},
 				{Name: "metrics", ContainerPort: config.MetricsPort, Protocol: corev1.ProtocolTCP},
 			},
+			Env:       o.telemetry(name),
 			Resources: o.resources(),
 			SecurityContext: &corev1.SecurityContext{
 				AllowPrivilegeEscalation: ptr(false), ReadOnlyRootFilesystem: ptr(true), RunAsNonRoot: ptr(true), Privileged: ptr(false),
@@ -179,6 +183,14 @@ func pod(g *gwv1.Gateway, name string, selector map[string]string, o Options) co
 		}},
 		Volumes: []corev1.Volume{identity()},
 	}
+}
+
+// telemetry returns the variables by which OpenTelemetry is told where to send traces.
+func (o Options) telemetry(service string) []corev1.EnvVar {
+	if o.Telemetry == "" {
+		return nil
+	}
+	return []corev1.EnvVar{{Name: "OTEL_EXPORTER_OTLP_ENDPOINT", Value: o.Telemetry}, {Name: "OTEL_SERVICE_NAME", Value: service}}
 }
 
 // resources returns what a pod asks for. The memory limit is what bounds a flood of
