@@ -17,6 +17,10 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"golang.org/x/time/rate"
 )
 
 // version is set by the linker.
@@ -70,7 +74,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if !ok {
 		return usageError(fmt.Sprintf("no command %q\n%s", name, usage()))
 	}
-	return c.run(ctx, args, stdout, slog.New(slog.NewJSONHandler(stderr, nil)))
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	// A collector that is away fails every few seconds.
+	often := rate.Sometimes{Interval: time.Minute}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { often.Do(func() { log.Warn("spans are lost", "error", err) }) }))
+	return c.run(ctx, args, stdout, log)
 }
 
 func usage() string {

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -59,11 +59,14 @@ type Telemetry struct {
 // OTEL_RESOURCE_ATTRIBUTES among them); else none are made, and headers with a trace's
 // context (https://www.w3.org/TR/trace-context) pass as they are.
 func NewTelemetry(ctx context.Context, service string) (*Telemetry, error) {
-	t := NewTelemetryWith(nil)
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-		return t, nil
+	client, err := newOTLPClient(os.Getenv)
+	if err != nil {
+		return nil, err
 	}
-	exporter, err := otlptracehttp.New(ctx)
+	if client == nil {
+		return NewTelemetryWith(nil), nil
+	}
+	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("exporter of spans: %w", err)
 	}
