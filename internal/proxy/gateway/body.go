@@ -10,10 +10,6 @@ import (
 	"time"
 )
 
-// bodyIdle is how long a client may take between two pieces of a body. It does not hold
-// for gRPC, whose streams may be silent.
-const bodyIdle = time.Minute
-
 // body reads the body of a request within limits, and remembers why it could not.
 type body struct {
 	io.ReadCloser // already bounded in length
@@ -36,14 +32,26 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.over = true
-	// What the server reads next, to see whether the client is still there, must not end
-	// with a deadline of this.
-	_ = b.control.SetReadDeadline(time.Time{})
 	if !errors.Is(err, io.EOF) {
+		// The deadline stays: it bounds what the server reads to keep the connection.
 		b.err.Store(&err)
+		b.over = true
+	}
+	if !b.over {
+		b.over = true
+		// What the server reads next, to see whether the client is still there, must not
+		// end with a deadline of this.
+		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// finish says that the handler is about to return. After that its control must not be
+// used, though a transport may still be reading.
+func (b *body) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
 }
 
 func (b *body) arm() {

@@ -68,22 +68,22 @@ func hasToken(values []string, token string) bool {
 	return false
 }
 
-// writeIdle is how long a client may leave a stream of HTTP/2 unread; of HTTP/1 the
-// listener takes care.
-const writeIdle = time.Minute
-
-// response remembers what is sent to the client, and gives it up when it does not read.
+// response remembers what is sent to the client, and gives up one that does not read: on a
+// stream of HTTP/2, since of connections the listener takes care.
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	streams bool // HTTP/2
+	idle    time.Duration // of HTTP/2, else 0
 	armed   time.Time
 	code    int
 	bytes   int64
 }
 
-func newResponse(w http.ResponseWriter, r *http.Request) *response {
-	return &response{ResponseWriter: w, control: http.NewResponseController(w), streams: r.ProtoMajor == 2}
+func newResponse(w http.ResponseWriter, r *http.Request, idle time.Duration) *response {
+	if r.ProtoMajor != 2 {
+		idle = 0
+	}
+	return &response{ResponseWriter: w, control: http.NewResponseController(w), idle: idle}
 }
 
 // Unwrap lets http.ResponseController reach what is below.
@@ -102,9 +102,9 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.code == 0 {
 		w.code = http.StatusOK
 	}
-	if now := time.Now(); w.streams && now.Sub(w.armed) > writeIdle/4 {
+	if now := time.Now(); w.idle > 0 && now.Sub(w.armed) > w.idle/4 {
 		w.armed = now
-		if err := w.control.SetWriteDeadline(now.Add(writeIdle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		if err := w.control.SetWriteDeadline(now.Add(w.idle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return 0, err
 		}
 	}

@@ -32,6 +32,9 @@ const (
 	// BodyBytes is how large the body of a request may be where neither the route nor the
 	// configuration say.
 	BodyBytes = 64 << 20
+	// Idle is how long a client may take to send the next piece of a body, or to read one of
+	// a response. What it sends does not hold for gRPC, whose streams may be silent.
+	Idle = time.Minute
 	// Grace is how long requests may take to end when their port is closed.
 	Grace = 20 * time.Second
 )
@@ -48,7 +51,7 @@ type Options struct {
 	Address string
 	// The others bound what a gateway takes on; 0 means the constant of that name.
 	MaxConnections, MaxRequests, MaxClients int
-	Grace                                   time.Duration
+	Idle, Grace                             time.Duration
 }
 
 // Gateway serves a configuration, none at first. Its methods may be called at the same
@@ -79,6 +82,9 @@ func New(o Options) (*Gateway, error) {
 	}
 	if o.MaxClients <= 0 {
 		o.MaxClients = MaxClients
+	}
+	if o.Idle <= 0 {
+		o.Idle = Idle
 	}
 	if o.Grace <= 0 {
 		o.Grace = Grace
@@ -180,7 +186,7 @@ func (g *Gateway) openPorts(ctx context.Context, c config.Gateway) ([]*openPort,
 			g.closePort(p.Listen)
 		}
 		l, err := proxy.Listen(ctx, net.JoinHostPort(g.opts.Address, strconv.Itoa(p.Listen)), proxy.ListenOptions{
-			MaxConnections: g.opts.MaxConnections, Open: g.opts.Telemetry.Open(proxy.Inbound, strconv.Itoa(p.Listen)),
+			MaxConnections: g.opts.MaxConnections, WriteTimeout: g.opts.Idle, Open: g.opts.Telemetry.Open(proxy.Inbound, strconv.Itoa(p.Listen)),
 		})
 		if err != nil {
 			for _, o := range opened {

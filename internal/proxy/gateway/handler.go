@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/stratahq/strata/internal/proxy"
 	"github.com/stratahq/strata/internal/proxy/gateway/reqpath"
 	"github.com/stratahq/strata/internal/proxy/gateway/token"
@@ -20,12 +22,12 @@ import (
 func (g *Gateway) handler(number int) http.Handler {
 	label := func(*http.Request) string { return "" } // anybody
 	return g.opts.Telemetry.Observe(proxy.Inbound, strconv.Itoa(number), label, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{began: time.Now(), in: r, out: newResponse(w, r), grpc: isGRPC(r)}
+		x := &exchange{began: time.Now(), in: r, out: newResponse(w, r, g.opts.Idle), grpc: isGRPC(r)}
 		// Deferred: the library panics to break off a response that it cannot finish.
 		defer g.record(x)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
 			// Also of what the server reads after an answer, to keep the connection.
-			_ = x.out.control.SetReadDeadline(x.began.Add(bodyIdle)) // see body
+			_ = x.out.control.SetReadDeadline(x.began.Add(g.opts.Idle)) // see body
 		}
 		if g.inside.Add(1) > int64(g.opts.MaxRequests) {
 			g.inside.Add(-1)
@@ -50,6 +52,9 @@ func (x *exchange) find() (int, string) {
 	r := x.in
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		x.client = a.Addr().Unmap()
+	}
+	if !httpguts.ValidHeaderFieldName(r.Method) { // a token, as methods are; HTTP/2 lets in others
+		return http.StatusBadRequest, "the method is not valid"
 	}
 	if r.Method == http.MethodConnect {
 		return http.StatusMethodNotAllowed, "no method for a gateway"
@@ -179,10 +184,11 @@ func (g *Gateway) forward(x *exchange) {
 	}
 	r := x.in.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.body = &body{ReadCloser: http.MaxBytesReader(x.out, r.Body, x.route.limits.BodyBytes), control: x.out.control, idle: bodyIdle}
+		x.body = &body{ReadCloser: http.MaxBytesReader(x.out, r.Body, x.route.limits.BodyBytes), control: x.out.control, idle: g.opts.Idle}
 		if x.grpc {
 			x.body.idle = 0
 		}
+		defer x.body.finish()
 		r.Body = x.body
 	}
 	defer g.finishMirrors(x)

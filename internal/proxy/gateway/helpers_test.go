@@ -305,3 +305,14 @@ func dialLine(port int, request string) (net.Conn, error) {
 func promHandler(f *fixture) http.Handler {
 	return promhttp.HandlerFor(f.telemetry.Registry, promhttp.HandlerOpts{})
 }
+
+// limitRequests bounds how many requests are in a gateway.
+func limitRequests(n int) func(*gateway.Options) {
+	return func(o *gateway.Options) { o.MaxRequests = n }
+}
+
+// decode reads what an echo server has said.
+func decode(b []byte) (s seen) {
+	_ = json.Unmarshal(b, &s) // others have said something else
+	return s
+}

@@ -177,9 +177,9 @@ func TestApplyRefuses(t *testing.T) {
 	dead := b
 	dead.Endpoints = nil
 	for name, bad := range map[string]config.Gateway{
-		"no version":    c,
-		"not valid":     {Version: "x", Ports: []config.Port{{}}},
-		"port taken":    {Version: "x", Backends: []config.Backend{dead}, Ports: []config.Port{{Listen: other, Public: 80}, {Listen: taken.Addr().(*net.TCPAddr).Port, Public: 81}}},
+		"no version": c,
+		"not valid":  {Version: "x", Ports: []config.Port{{}}},
+		"port taken": {Version: "x", Backends: []config.Backend{dead}, Ports: []config.Port{{Listen: other, Public: 80}, {Listen: taken.Addr().(*net.TCPAddr).Port, Public: 81}}},
 	} {
 		if err := f.Apply(context.Background(), bad); err == nil || !strings.Contains(err.Error(), "is refused") {
 			t.Errorf("%s: %v", name, err)
