@@ -14,7 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
+	goruntime "runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -26,13 +26,15 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/compile/kube"
+	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/node"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
@@ -70,9 +72,10 @@ const (
 
 // world is a node with the control plane in it.
 type world struct {
-	t      *testing.T
-	node   node.Config
-	client kubernetes.Interface
+	t       *testing.T
+	node    node.Config
+	cluster *cluster.Client
+	client  kubernetes.Interface
 }
 
 // newWorld starts a node, or skips the test. It is purged at the end.
@@ -115,11 +118,10 @@ func newWorld(t *testing.T) *world {
 	if w.node, err = node.Start(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	client, err := cluster.Open(w.node.Kubeconfig())
-	if err != nil {
+	if w.cluster, err = cluster.Open(w.node.Kubeconfig()); err != nil {
 		t.Fatal(err)
 	}
-	w.client = client.Typed
+	w.client = w.cluster.Typed
 	w.images()
 	return w
 }
@@ -183,7 +185,7 @@ func image(program string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: runtime.GOARCH, RootFS: f.RootFS, Config: v1.Config{Entrypoint: []string{"/program"}, User: "65532:65532"}})
+	return mutate.ConfigFile(img, &v1.ConfigFile{OS: "linux", Architecture: goruntime.GOARCH, RootFS: f.RootFS, Config: v1.Config{Entrypoint: []string{"/program"}, User: "65532:65532"}})
 }
 
 func (w *world) must(err error) {
@@ -210,43 +212,30 @@ func (w *world) account(ns, account string) {
 	w.must(err)
 }
 
-// control installs the control plane with its roles.
-func (w *world) control(replicas int32, args ...string) {
+// control installs the control plane as an environment has it, with more arguments.
+func (w *world) control(args ...string) {
 	w.t.Helper()
-	ctx := w.t.Context()
-	w.namespace(config.ControlNamespace)
-	w.namespace(cluster.SecretsNamespace)
-	w.account(config.ControlNamespace, config.ControlAccount)
-	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: config.ControlNamespace, Name: config.ControlAccount}}
-	meta := metav1.ObjectMeta{Name: config.ControlAccount}
-	_, err := w.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: kube.IdentityClusterRules()}, metav1.CreateOptions{})
+	for _, ns := range []string{config.ControlNamespace, cluster.SecretsNamespace, kube.DataNamespace} {
+		w.namespace(ns)
+	}
+	objects, err := kube.RenderControl(kube.Env{
+		Platform: "acme", PlatformDomain: "acme.example", Name: "local", Cloud: model.CloudLocal, Protected: true,
+		Mesh: model.MeshStrata, ControlImage: controlImage,
+	}, kube.Platform{Addr: addr.Platform("local", "control")})
 	w.must(err)
-	_, err = w.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name}}, metav1.CreateOptions{})
-	w.must(err)
-	for ns, rules := range map[string][]rbacv1.PolicyRule{config.ControlNamespace: kube.IdentityControlRules(), cluster.SecretsNamespace: kube.IdentitySecretRules("acme", "local")} {
-		_, err = w.client.RbacV1().Roles(ns).Create(ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules}, metav1.CreateOptions{})
+	for _, o := range objects {
+		if d, ok := o.(*appsv1.Deployment); ok {
+			d.Spec.Template.Spec.Containers[0].Args = append(d.Spec.Template.Spec.Containers[0].Args, args...)
+		}
+		m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 		w.must(err)
-		_, err = w.client.RbacV1().RoleBindings(ns).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name}}, metav1.CreateOptions{})
+		_, err = w.cluster.Apply(w.t.Context(), &unstructured.Unstructured{Object: m}, cluster.ApplyOptions{})
 		w.must(err)
 	}
-	labels := map[string]string{"app": config.ControlAccount}
-	probe := &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/readyz", Port: intstr.FromInt32(config.HealthPort)}}}
-	_, err = w.client.AppsV1().Deployments(config.ControlNamespace).Create(ctx, &appsv1.Deployment{ObjectMeta: meta, Spec: appsv1.DeploymentSpec{
-		Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-			ServiceAccountName: config.ControlAccount,
-			Containers: []corev1.Container{{
-				Name: "control", Image: controlImage, ImagePullPolicy: corev1.PullNever, ReadinessProbe: probe,
-				Args:            append([]string{"--environment=local", "--platform=acme", "--platform-domain=acme.example"}, args...),
-				SecurityContext: &corev1.SecurityContext{ReadOnlyRootFilesystem: new(true), AllowPrivilegeEscalation: new(false), RunAsNonRoot: new(true), RunAsUser: new(int64(65532)), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
-			}},
-		}},
-	}}, metav1.CreateOptions{})
-	w.must(err)
 	w.eventually(func() error {
-		d, err := w.client.AppsV1().Deployments(config.ControlNamespace).Get(ctx, config.ControlAccount, metav1.GetOptions{})
-		if err == nil && d.Status.ReadyReplicas != replicas {
-			err = fmt.Errorf("%d replicas of %d are ready", d.Status.ReadyReplicas, replicas)
+		d, err := w.client.AppsV1().Deployments(config.ControlNamespace).Get(w.t.Context(), config.ControlAccount, metav1.GetOptions{})
+		if err == nil && d.Status.ReadyReplicas != 2 {
+			err = fmt.Errorf("%d replicas of 2 are ready", d.Status.ReadyReplicas)
 		}
 		return err
 	})

@@ -26,7 +26,7 @@ environment's cluster and replaces them in time by itself.
 
 ` + envRule,
 	}
-	cmd.AddCommand(a.identityStatusCommand(), a.identityRotateCommand())
+	cmd.AddCommand(a.identityStatusCommand(), a.identityRotateCommand(), a.identityWithdrawCommand())
 	return cmd
 }
 
@@ -81,6 +81,62 @@ docs/identity.md.
 	return cmd
 }
 
+func (a *app) identityWithdrawCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "withdraw [ENV] ROOT",
+		Short: "Let nobody trust a root any more, before its last certificate has ended",
+		Long: `Withdraw takes a root that retires out of what pods trust, at once. It is for a root whose
+key may be in wrong hands: rotate first, and wait until the new root signs. Pods that
+still have a certificate of the old root are refused by others until they have a new
+one: start them anew before, or wait until half of their certificates' lives is over.
+
+` + envRule,
+		Example: "  strata identity withdraw prod 3c2b6f0a91d4e857",
+		Args:    cobra.RangeArgs(1, 2),
+	}
+	cmd.ValidArgsFunction = a.completeEnvironments
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.RunE = func(c *cobra.Command, args []string) error {
+		env, rest := split(args, 1)
+		return a.withIdentities(c.Context(), env, func(v *view.Identity, t *clusterOf) error { return a.withdraw(c.Context(), v, t, rest[0], yes) })
+	}
+	return cmd
+}
+
+func (a *app) withdraw(ctx context.Context, v *view.Identity, t *clusterOf, id string, yes bool) error {
+	i := slices.IndexFunc(v.Roots, func(r view.IdentityRoot) bool { return r.ID == id })
+	switch {
+	case i < 0:
+		return fmt.Errorf("%s has no root %s; %s identity status %[1]s lists them", v.Environment, id, a.self())
+	case v.Roots[i].Phase != string(identity.PhaseRetiring):
+		return fmt.Errorf("the root %s is %s, and only one that retires can be withdrawn: %s identity rotate %s replaces it", id, v.Roots[i].Phase, a.self(), v.Environment)
+	}
+	if r := v.Roots[i]; !yes {
+		ok, err := a.ask(fmt.Sprintf("Pods in %s with certificates of the root %s, the last of which ends at %s, are refused by others from then on. Withdraw it?", v.Environment, id, r.LastExpiry.UTC().Format(time.RFC3339)))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			fmt.Fprintln(a.stderr, "Nothing was changed.")
+			return exitError{ExitError}
+		}
+	}
+	if err := identity.RequestWithdrawal(ctx, t.client.Typed, id, a.today().UTC().Format(time.RFC3339Nano)); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "The root %s goes. Kubelets take up to two minutes to tell pods.\n", id)
+	a.noLeader(v)
+	return nil
+}
+
+// noLeader says that nothing happens for now.
+func (a *app) noLeader(v *view.Identity) {
+	if v.Leader == "" {
+		fmt.Fprintln(a.stdout, "No strata-control leads now: nothing happens before one does.")
+	}
+}
+
 func (a *app) rotate(ctx context.Context, v *view.Identity, t *clusterOf) error {
 	if i := slices.IndexFunc(v.Roots, func(r view.IdentityRoot) bool { return r.Phase == string(identity.PhasePublished) }); i >= 0 {
 		fmt.Fprintf(a.stdout, "A rotation is under way already, to the root %s. %s identity status %s shows it.\n", v.Roots[i].ID, a.self(), v.Environment)
@@ -90,9 +146,7 @@ func (a *app) rotate(ctx context.Context, v *view.Identity, t *clusterOf) error 
 		return err
 	}
 	fmt.Fprintf(a.stdout, "A new root of %s is asked for. %s identity status %s shows how far it is.\n", v.TrustDomain, a.self(), v.Environment)
-	if v.Leader == "" {
-		fmt.Fprintln(a.stdout, "No strata-control leads now: nothing happens before one does.")
-	}
+	a.noLeader(v)
 	return nil
 }
 

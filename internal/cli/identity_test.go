@@ -2,11 +2,13 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,18 +60,27 @@ func TestIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, err := identity.New(identity.Deps{Client: c.Typed, Log: slog.New(slog.DiscardHandler), Events: &record.FakeRecorder{}},
-		identity.Options{Platform: "acme", Environment: "local", Domain: "acme.example", Interval: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	led := make(chan error, 1)
-	go func() { led <- a.Lead(t.Context()) }()
-	t.Cleanup(func() {
-		if err := <-led; err != nil {
-			t.Error(err)
+	// lead runs a signer until what it returns is called.
+	lead := func(overlap time.Duration) (*identity.Authority, func()) {
+		t.Helper()
+		a, err := identity.New(identity.Deps{Client: c.Typed, Log: slog.New(slog.DiscardHandler), Events: &record.FakeRecorder{}},
+			identity.Options{Platform: "acme", Environment: "local", Domain: "acme.example", Interval: 100 * time.Millisecond, Overlap: overlap})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		ctx, stop := context.WithCancel(t.Context())
+		led := make(chan error, 1)
+		go func() { led <- a.Lead(ctx) }()
+		end := sync.OnceFunc(func() {
+			stop()
+			if err := <-led; err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(end)
+		return a, end
+	}
+	a, end := lead(time.Hour)
 	// roots waits until there are so many.
 	roots := func(want int) (phases []string) {
 		t.Helper()
@@ -108,17 +119,33 @@ func TestIdentity(t *testing.T) {
 	if out := run(cli.ExitOK, "identity", "rotate"); !strings.Contains(out, "A new root of local.acme.example is asked for") || !strings.Contains(out, "No strata-control leads") {
 		t.Errorf("rotate says:\n%s", out)
 	}
+	signing := ids(t, c)[0]
 	if got := roots(2); got[0] != "signing" || got[1] != "published" {
 		t.Errorf("roots are %s", got)
 	}
 	if out := run(cli.ExitOK, "identity", "rotate", "local"); !strings.Contains(out, "under way already") {
 		t.Errorf("rotate says:\n%s", out)
 	}
+	if out := run(cli.ExitError, "identity", "withdraw", "local", signing); !strings.Contains(out, "is signing, and only one that retires") {
+		t.Errorf("withdraw says:\n%s", out)
+	}
 	out := run(cli.ExitOK, "identity", "status")
 	for _, want := range []string{"local.acme.example", "signing", "replaced on", "published", "signs in ", "Nobody signs"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("status does not say %q:\n%s", want, out)
 		}
+	}
+	end()
+	lead(time.Millisecond)
+	for phases := roots(2); phases[0] != "retiring"; phases = roots(2) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if out := run(cli.ExitError, "identity", "withdraw", signing); !strings.Contains(out, "no terminal to ask on") {
+		t.Errorf("withdraw does not ask:\n%s", out)
+	}
+	run(cli.ExitOK, "identity", "withdraw", signing, "--yes")
+	if got := roots(1); got[0] != "signing" || ids(t, c)[0] == signing {
+		t.Errorf("the root is still there: %s", got)
 	}
 	now := metav1.NewMicroTime(time.Now())
 	if _, err := c.Typed.CoordinationV1().Leases(config.ControlNamespace).Create(t.Context(), &coordinationv1.Lease{
@@ -130,4 +157,14 @@ func TestIdentity(t *testing.T) {
 	if out := run(cli.ExitOK, "identity", "status"); !strings.Contains(out, "Signed by strata-control-0.") {
 		t.Errorf("status does not say who signs:\n%s", out)
 	}
+}
+
+// ids are the roots that pods trust.
+func ids(t *testing.T, c *cluster.Client) []string {
+	t.Helper()
+	out, err := identity.Trusted(t.Context(), c.Typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }

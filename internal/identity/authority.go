@@ -124,12 +124,21 @@ func (a *Authority) Follow(ctx context.Context) error {
 	})
 }
 
+// callTimeout bounds what is done at once: an API server that accepts requests and does
+// not answer must not be waited for.
+const callTimeout = 30 * time.Second
+
 // every calls f at once and then in intervals until ctx ends, and logs its errors.
 func (a *Authority) every(ctx context.Context, f func(context.Context) error) error {
 	tick := time.NewTicker(a.options.Interval)
 	defer tick.Stop()
+	bounded := func() error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		return f(ctx)
+	}
 	for {
-		if err := f(ctx); err != nil && ctx.Err() == nil {
+		if err := bounded(); err != nil && ctx.Err() == nil {
 			a.metrics.failures.Inc()
 			a.log.Warn("the roots of workloads could not be looked after; trying again", "error", err.Error(), "in", a.options.Interval.String())
 		}
@@ -177,11 +186,11 @@ func (a *Authority) step(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	a.set(s)
-	request, err := a.report(ctx, s)
+	people, err := a.report(ctx, s)
 	if err != nil {
 		return false, err
 	}
-	next, e, err := s.advance(a.td, due{now: a.now(), request: request}, a.options)
+	next, e, err := s.advance(a.td, due{now: a.now(), asked: people}, a.options)
 	if next == nil || err != nil {
 		return false, err
 	}

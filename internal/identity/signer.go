@@ -122,7 +122,9 @@ func (a *Authority) handle(ctx context.Context, store cache.Store, queue workque
 		return
 	}
 	began := time.Now()
-	err = a.answer(ctx, r.DeepCopy())
+	bounded, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	err = a.answer(bounded, r.DeepCopy())
 	a.metrics.seconds.Observe(time.Since(began).Seconds())
 	switch {
 	case err == nil || apierrors.IsNotFound(err) || ctx.Err() != nil:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
@@ -54,8 +55,10 @@ func (r *root) id() string { return fingerprint(r.pair.cert) }
 type state struct {
 	TrustDomain string `json:"trustDomain"`
 	Roots       []root `json:"roots"`
-	// Handled is the last request for a rotation that was answered.
-	Handled string `json:"handled,omitempty"`
+	// Handled is the last request for a rotation that was answered, Withdrawal the last one
+	// to withdraw a root.
+	Handled    string `json:"handled,omitempty"`
+	Withdrawal string `json:"withdrawal,omitempty"`
 }
 
 // decodeState reads what encode wrote. The error never has a part of a key.
@@ -164,8 +167,16 @@ type event struct {
 // due is what advance looks at besides the state.
 type due struct {
 	now time.Time
-	// request is the value of the annotation that asks for a rotation.
-	request string
+	asked
+}
+
+// asked is what people have asked for.
+type asked struct {
+	// rotate is the value of the annotation that asks for a rotation.
+	rotate string
+	// withdraw is the value of the annotation that names a root which is to go before its
+	// certificates have ended.
+	withdraw string
 }
 
 // forget returns the state after the bundle was found without roots that it should have,
@@ -191,7 +202,7 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 	done := func(r *root, reason, format string, args ...any) (*state, *event, error) {
 		return next, &event{Reason: reason, Root: r.id(), Text: fmt.Sprintf(format, args...)}, nil
 	}
-	asked := d.request != "" && d.request != s.Handled
+	rotate := d.rotate != "" && d.rotate != s.Handled
 	for i := range next.Roots {
 		r := &next.Roots[i]
 		switch {
@@ -207,6 +218,19 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 			return done(&gone, "RootWithdrawn", "every certificate of the root %s has ended; pods trust it no more", gone.id())
 		}
 	}
+	if d.withdraw != s.Withdrawal {
+		// A request counts once: one that is left lying must not meet a root that retires
+		// years later.
+		next.Withdrawal = d.withdraw
+		id, _, _ := strings.Cut(d.withdraw, " ")
+		i := slices.IndexFunc(next.Roots, func(r root) bool { return r.Phase == PhaseRetiring && r.id() == id })
+		if i < 0 {
+			return next, &event{"WithdrawalRefused", id, fmt.Sprintf("no root %q retires, so none is withdrawn", id)}, nil
+		}
+		gone := s.Roots[i]
+		next.Roots = slices.Delete(next.Roots, i, i+1)
+		return done(&gone, "RootWithdrawn", "somebody asked that pods trust the root %s no more; its certificates would have held until %s", gone.id(), gone.Withdraw.Add(-withdrawSlack).UTC().Format(time.RFC3339))
+	}
 	signing, published := next.in(PhaseSigning), next.in(PhasePublished)
 	switch {
 	case published != nil && (!d.now.Before(published.Published.Add(o.Overlap)) || signing != nil && !signing.lasts(d.now)):
@@ -215,14 +239,14 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 		}
 		published.Phase = PhaseSigning
 		return done(published, "RootSigns", "new certificates are signed by the root %s", published.id())
-	case published == nil && (asked || !d.now.Before(o.rotation(signing.pair.cert))):
-		next.Handled = d.request
+	case published == nil && (rotate || !d.now.Before(o.rotation(signing.pair.cert))):
+		next.Handled = d.rotate
 		if err := next.add(td, PhasePublished, d.now, o); err != nil {
 			return nil, nil, err
 		}
 		return done(&next.Roots[len(next.Roots)-1], "RootMade", "the root %s is made; it signs in %s", next.Roots[len(next.Roots)-1].id(), o.Overlap)
-	case asked:
-		next.Handled = d.request
+	case rotate:
+		next.Handled = d.rotate
 		return done(published, "RotationUnderWay", "a rotation was asked for while one is under way, to the root %s", published.id())
 	}
 	return nil, nil, nil

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -102,6 +103,50 @@ func TestRotation(t *testing.T) {
 	tend("signing ")
 	c.at = c.at.Add(24 * time.Hour)
 	tend("signing published ")
+}
+
+// TestWithdraw lets people take a root out before its certificates have ended: one that
+// retires, and no other.
+func TestWithdraw(t *testing.T) {
+	client, c := fake.NewClientset(), newClock()
+	a := authority(t, client, c, Options{})
+	tend := func(want string) []RootStatus {
+		t.Helper()
+		if err := a.tend(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s := status(t, client)
+		if got := phases(s); got != want {
+			t.Fatalf("roots are %s, want %s", got, want)
+		}
+		return s.Roots
+	}
+	requests := 0
+	withdraw := func(id string) {
+		t.Helper()
+		requests++
+		if err := RequestWithdrawal(t.Context(), client, id, fmt.Sprint(requests)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	withdraw(tend("signing ")[0].ID)
+	tend("signing ")
+	if err := RequestRotation(t.Context(), client, "now"); err != nil {
+		t.Fatal(err)
+	}
+	old := tend("signing published ")[0].ID
+	withdraw(old)
+	tend("signing published ")
+	c.at = c.at.Add(time.Hour)
+	// What was asked for too early does not count later.
+	tend("retiring signing ")
+	tend("retiring signing ")
+	withdraw(old)
+	tend("signing ")
+	trusted, err := Trusted(t.Context(), client)
+	if err != nil || len(trusted) != 1 || trusted[0] == old {
+		t.Errorf("pods trust %s, %v", trusted, err)
+	}
 }
 
 func TestOwnIdentity(t *testing.T) {

@@ -79,7 +79,19 @@ func Trusted(ctx context.Context, c kubernetes.Interface) ([]string, error) {
 // RequestRotation asks the signer for a new root. The request is any text that differs
 // from the last one. The error is ErrNoStatus where no signer has run.
 func RequestRotation(ctx context.Context, c kubernetes.Interface, request string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{config.RotateAnnotation: request}}})
+	return annotate(ctx, c, config.RotateAnnotation, request)
+}
+
+// RequestWithdrawal asks the signer that nobody trusts a root any more, given by its ID,
+// though certificates of it may still hold. It does so once, for a root that retires. The
+// request is any text that differs from the last one. The error is ErrNoStatus where no
+// signer has run.
+func RequestWithdrawal(ctx context.Context, c kubernetes.Interface, root, request string) error {
+	return annotate(ctx, c, config.WithdrawAnnotation, root+" "+request)
+}
+
+func annotate(ctx context.Context, c kubernetes.Interface, name, value string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{name: value}}})
 	if err != nil {
 		return err
 	}
@@ -88,7 +100,7 @@ func RequestRotation(ctx context.Context, c kubernetes.Interface, request string
 		return ErrNoStatus
 	}
 	if err != nil {
-		return fmt.Errorf("ask for a rotation: %w", err)
+		return fmt.Errorf("ask the signer: %w", err)
 	}
 	return nil
 }
@@ -179,19 +191,19 @@ func (a *Authority) status(s *state) *Status {
 }
 
 // report writes the status, unless it says so already or only counts have changed within
-// a minute, and returns the request for a rotation that somebody has left there.
-func (a *Authority) report(ctx context.Context, s *state) (request string, err error) {
+// a minute, and returns what people have left there.
+func (a *Authority) report(ctx context.Context, s *state) (people asked, err error) {
 	maps := a.client.CoreV1().ConfigMaps(config.ControlNamespace)
 	have, err := maps.Get(ctx, config.IdentityStatus, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		have, err = nil, nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("read the status of identities: %w", err)
+		return asked{}, fmt.Errorf("read the status of identities: %w", err)
 	}
 	var old *Status
 	if have != nil {
-		request = have.Annotations[config.RotateAnnotation]
+		people = asked{rotate: have.Annotations[config.RotateAnnotation], withdraw: have.Annotations[config.WithdrawAnnotation]}
 		var there Status
 		if json.Unmarshal([]byte(have.Data[config.IdentityStatusKey]), &there) == nil {
 			old = &there
@@ -200,11 +212,11 @@ func (a *Authority) report(ctx context.Context, s *state) (request string, err e
 	a.issued.take(old)
 	status := a.status(s)
 	if old != nil && same(old, status) && a.now().Sub(a.issued.written) < countsInterval {
-		return request, nil
+		return people, nil
 	}
 	b, err := json.MarshalIndent(status, "", "  ")
 	if err != nil {
-		return "", err
+		return asked{}, err
 	}
 	data := map[string]string{config.IdentityStatusKey: string(b) + "\n"}
 	switch {
@@ -216,10 +228,10 @@ func (a *Authority) report(ctx context.Context, s *state) (request string, err e
 		_, err = maps.Update(ctx, have, metav1.UpdateOptions{})
 	}
 	if err != nil {
-		return "", fmt.Errorf("write the status of identities: %w", err)
+		return asked{}, fmt.Errorf("write the status of identities: %w", err)
 	}
 	a.issued.written = a.now()
-	return request, nil
+	return people, nil
 }
 
 // same reports whether two differ in counts at most.

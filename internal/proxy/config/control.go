@@ -12,6 +12,10 @@ const (
 	// RotateAnnotation of IdentityStatus asks for a new authority: its value is any text
 	// that differs from the last one; by custom the time.
 	RotateAnnotation = "strata.dev/rotate"
+	// WithdrawAnnotation of IdentityStatus names an authority that signs no more, and asks
+	// that nobody trusts it from now on, though its certificates still hold. What follows
+	// after a space tells a request from the last one; by custom the time.
+	WithdrawAnnotation = "strata.dev/withdraw"
 )
 
 // RootsPath is the path in the environment's own secret store (cluster.SecretName) of
