@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -131,7 +132,9 @@ func identity() *corev1.ProjectedVolumeSource {
 		DefaultMode: ptr[int32](0o440),
 		Sources: []corev1.VolumeProjection{
 			{PodCertificate: &corev1.PodCertificateProjection{SignerName: config.Signer, KeyType: "ECDSAP256", CredentialBundlePath: path.Base(config.CredentialsFile)}},
-			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: ptr(config.TrustBundle), Path: path.Base(config.TrustFile)}},
+			// By the signer, not by the bundle's name: the kubelet would hold on to what it has
+			// for up to five minutes more when the bundle changes.
+			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr(config.Signer), LabelSelector: &metav1.LabelSelector{}, Path: path.Base(config.TrustFile)}},
 		},
 	}
 }

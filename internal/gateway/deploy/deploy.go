@@ -219,7 +219,9 @@ func identity() corev1.Volume {
 		DefaultMode: ptr[int32](0o440),
 		Sources: []corev1.VolumeProjection{
 			{PodCertificate: &corev1.PodCertificateProjection{SignerName: config.Signer, KeyType: "ECDSAP256", CredentialBundlePath: path.Base(config.CredentialsFile)}},
-			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: ptr(config.TrustBundle), Path: path.Base(config.TrustFile)}},
+			// By the signer, not by the bundle's name: the kubelet would hold on to what it has
+			// for up to five minutes more when the bundle changes.
+			{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr(config.Signer), LabelSelector: &metav1.LabelSelector{}, Path: path.Base(config.TrustFile)}},
 		},
 	}}}
 }
