@@ -18,12 +18,18 @@ const idle = 30 * time.Second
 
 // local measures the example as it runs on this machine, and prints a section. Without
 // root it says why there is none.
-func local(strata, acme string) (err error) {
+func local(strata, acme string) error {
 	fmt.Print("\n## The local environment\n\n")
 	if os.Geteuid() != 0 {
 		fmt.Println("Not measured: a node needs root.")
 		return nil
 	}
+	return withExample(strata, acme, (*localBench).measure)
+}
+
+// withExample calls f with a copy of the example, in a folder that is removed afterwards
+// with whatever ran in it.
+func withExample(strata, acme string, f func(b *localBench, dir string) error) (err error) {
 	dir, err := os.MkdirTemp("/tmp", "sb")
 	if err != nil {
 		return err
@@ -36,20 +42,20 @@ func local(strata, acme string) (err error) {
 	if err := os.RemoveAll(filepath.Join(repo, ".strata")); err != nil {
 		return err
 	}
-	b := &localBench{strata: strata, repo: repo}
+	b := &localBench{strata: strata, repo: repo, nodes: filepath.Join(dir, "n")}
 	goCache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		return fmt.Errorf("go env: %w", err)
 	}
-	b.env = append(os.Environ(), "STRATA_NODES="+filepath.Join(dir, "n"), "GOCACHE="+strings.TrimSpace(string(goCache)))
+	b.env = append(os.Environ(), "STRATA_NODES="+b.nodes, "GOCACHE="+strings.TrimSpace(string(goCache)))
 	defer func() { err = errors.Join(err, b.run("down", "--purge", "--yes")) }()
-	return b.measure(dir)
+	return f(b, dir)
 }
 
 // localBench runs commands on a copy of the example.
 type localBench struct {
-	strata, repo string
-	env          []string
+	strata, repo, nodes string
+	env                 []string
 }
 
 func (b *localBench) measure(dir string) error {

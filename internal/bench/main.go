@@ -40,14 +40,18 @@ func run() error {
 	n := flag.Int("workloads", 10000, "number of workloads of the synthetic platform")
 	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
 	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
-	only := flag.String("only", "", "only this section: local")
+	only := flag.String("only", "", "only this section: local; or scaling, which is a page of its own")
+	plot := flag.String("plot", "docs/scaling.svg", "file for the plot of scaling")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
 	if err != nil {
 		return err
 	}
-	if *only == "local" {
+	switch *only {
+	case "local":
 		return local(bin, *acme)
+	case "scaling":
+		return scaling(bin, *acme, *plot)
 	}
 	dir, err := os.MkdirTemp("", "strata-bench-")
 	if err != nil {
