@@ -147,7 +147,7 @@ func serveRegistry(t *testing.T, nodeDir string) (host string, pushed func() int
 		t.Fatal(err)
 	}
 	port := here.Addr().(*net.TCPAddr).Port
-	there, err := listenIn(containerdOf(t, nodeDir), port)
+	there, err := listenIn(containerdOf(t, nodeDir), fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +191,8 @@ func containerdOf(t *testing.T, dir string) int {
 	return 0
 }
 
-// listenIn listens on loopback in the network namespace of a process.
-func listenIn(pid, port int) (net.Listener, error) {
+// listenIn listens at an address in the network namespace of a process.
+func listenIn(pid int, address string) (net.Listener, error) {
 	type result struct {
 		l   net.Listener
 		err error
@@ -211,7 +211,7 @@ func listenIn(pid, port int) (net.Listener, error) {
 			out <- result{nil, err}
 			return
 		}
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		l, err := net.Listen("tcp", address)
 		out <- result{l, err}
 	}()
 	r := <-out
