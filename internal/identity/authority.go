@@ -202,6 +202,17 @@ func (a *Authority) begin(ctx context.Context, trusted []*x509.Certificate) erro
 	if k := a.known.Load(); k != nil {
 		return a.take(ctx, k.state, &event{"RootsRestored", "", "the Secret of the roots was gone; it is written again"}, nil)
 	}
+	if len(trusted) > 0 {
+		// An environment that was removed may have left its bundle. Nobody has to be
+		// considered then.
+		held, err := a.held(ctx)
+		if err != nil {
+			return err
+		}
+		if !held {
+			trusted = nil
+		}
+	}
 	s, err := first(a.td, trusted, a.now(), a.options)
 	if err != nil {
 		return err

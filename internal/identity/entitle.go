@@ -121,3 +121,35 @@ func wants(p *corev1.Pod) bool {
 	}
 	return false
 }
+
+// held reports whether any pod may have a certificate already: one that asks for one, and
+// of which a container has started.
+func (a *Authority) held(ctx context.Context) (bool, error) {
+	o := metav1.ListOptions{Limit: 200}
+	for {
+		list, err := a.client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, o)
+		if err != nil {
+			return false, fmt.Errorf("look for pods with certificates: %w", err)
+		}
+		for i := range list.Items {
+			if p := &list.Items[i]; wants(p) && started(p) {
+				return true, nil
+			}
+		}
+		if o.Continue = list.Continue; o.Continue == "" {
+			return false, nil
+		}
+	}
+}
+
+// started reports whether a container of a pod runs or ran. Volumes are mounted before.
+func started(p *corev1.Pod) bool {
+	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+		for _, c := range list {
+			if c.State.Running != nil || c.State.Terminated != nil || c.LastTerminationState.Terminated != nil {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -41,6 +42,17 @@ type mortal struct {
 	after bool
 }
 
+// runningPod is a pod that has a certificate.
+func runningPod() *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "cart-1"},
+		Spec: corev1.PodSpec{Volumes: []corev1.Volume{{Name: "identity", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{{PodCertificate: &corev1.PodCertificateProjection{SignerName: config.Signer}}},
+		}}}}},
+		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}},
+	}
+}
+
 // aside runs f as somebody whom nothing kills.
 func (m *mortal) aside(f func()) {
 	left := m.left
@@ -54,6 +66,10 @@ func newMortal() *mortal {
 	// tests' time, and nothing here looks at them.
 	m := &mortal{Clientset: &fake.Clientset{}, tracker: k8stesting.NewObjectTracker(scheme.Scheme, scheme.Codecs.UniversalDecoder()), left: -1}
 	m.AddReactor("*", "*", k8stesting.ObjectReaction(m.tracker))
+	// Somebody has certificates.
+	if err := m.tracker.Add(runningPod()); err != nil {
+		panic(err)
+	}
 	m.PrependReactor("*", "*", func(action k8stesting.Action) (bool, runtime.Object, error) {
 		switch {
 		case m.left < 0:

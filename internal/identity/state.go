@@ -126,7 +126,7 @@ func (s *state) certificates() []*x509.Certificate {
 	return out
 }
 
-// first is the state of a trust domain that has none. Certificates that pods trust
+// first is the state of a trust domain that has none. Certificates that running pods trust
 // already are those of roots whose keys are lost: the new root waits for its overlap
 // like any other then, so that what runs goes on. How long certificates of a lost one hold
 // is not known.

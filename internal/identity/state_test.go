@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -146,6 +148,47 @@ func TestWithdraw(t *testing.T) {
 	trusted, err := Trusted(t.Context(), client)
 	if err != nil || len(trusted) != 1 || trusted[0] == old {
 		t.Errorf("pods trust %s, %v", trusted, err)
+	}
+}
+
+// TestLostRoots loses the Secret while nobody leads. Who runs goes on trusting and being
+// trusted; where nobody runs, as after an environment was removed, nobody waits.
+func TestLostRoots(t *testing.T) {
+	for name, k := range map[string]struct {
+		pod  func(*corev1.Pod)
+		want string
+	}{
+		"a pod runs": {func(*corev1.Pod) {}, "retiring published "},
+		"a sidecar runs": {func(p *corev1.Pod) {
+			p.Status.InitContainerStatuses, p.Status.ContainerStatuses = p.Status.ContainerStatuses, nil
+		}, "retiring published "},
+		"a pod waits": {func(p *corev1.Pod) {
+			p.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}}
+		}, "signing "},
+		"no pod is involved": {func(p *corev1.Pod) { p.Spec.Volumes = nil }, "signing "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := runningPod()
+			k.pod(pod)
+			client, c := fake.NewClientset(pod), newClock()
+			a := authority(t, client, c, Options{})
+			if err := a.tend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := client.CoreV1().Secrets(cluster.SecretsNamespace).Delete(t.Context(), cluster.SecretName(a.path), metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := authority(t, client, c, Options{}).tend(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := phases(status(t, client)); got != k.want {
+				t.Errorf("roots are %s, want %s", got, k.want)
+			}
+			trusted, err := Trusted(t.Context(), client)
+			if err != nil || len(trusted) != len(status(t, client).Roots) {
+				t.Errorf("pods trust %s, %v", trusted, err)
+			}
+		})
 	}
 }
 

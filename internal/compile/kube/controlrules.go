@@ -19,8 +19,10 @@ func IdentityClusterRules() []rbacv1.PolicyRule {
 		// The API server asks besides whether one may answer for this signer, and say whom
 		// it is to be trusted by.
 		{APIGroups: []string{certsv1.GroupName}, Resources: []string{"signers"}, ResourceNames: []string{config.Signer}, Verbs: []string{"attest", "sign"}},
-		// What a request is compared with.
-		{APIGroups: []string{""}, Resources: []string{"pods", "serviceaccounts"}, Verbs: []string{"get"}},
+		// What a request is compared with. Pods are listed when roots are lost, to see whether
+		// anybody has certificates of them.
+		{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, Verbs: []string{"get"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
 		// The roots that pods trust. What is made has no name yet for the API server.
 		{APIGroups: []string{certsv1.GroupName}, Resources: []string{"clustertrustbundles"}, ResourceNames: []string{config.TrustBundle}, Verbs: []string{"get", "update"}},
 		{APIGroups: []string{certsv1.GroupName}, Resources: []string{"clustertrustbundles"}, Verbs: []string{"create"}},
