@@ -91,6 +91,9 @@ func newWorld(t *testing.T) *world {
 	if testing.Short() {
 		t.Skip("starts Kubernetes, which takes longer than -short allows")
 	}
+	if raceDetector {
+		t.Skip("builds programs and takes minutes; go test without the race detector runs this")
+	}
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("needs Kubernetes: make engines")
 	}

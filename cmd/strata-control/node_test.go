@@ -23,7 +23,7 @@ import (
 // and trust each other while roots are rotated and leaders are killed.
 func TestNode(t *testing.T) {
 	w := newWorld(t)
-	w.control("--root-overlap=4m")
+	w.control("--root-overlap=3m")
 	w.namespace("shop")
 	w.namespace("mail")
 	w.account("shop", "cart")
