@@ -91,14 +91,15 @@ func (b *body) status() int {
 
 // replay lets a body be read more than once, as long as it is short.
 type replay struct {
-	src io.Reader
-	max int
+	src   io.Reader
+	max   int
+	total *atomic.Int64 // what all keep, within KeptBytes
 
 	mu   sync.Mutex // held while src is read, which may take as long as the client does
 	kept []byte
 	err  error         // of src
 	last *replayReader // who has read src last
-	over atomic.Bool   // more than max has been read: kept is gone
+	over atomic.Bool   // too much has been read: kept is gone
 }
 
 // errReplay is for an attempt that comes too late to see the beginning of a body.
@@ -114,6 +115,34 @@ func (r *replay) whole() ([]byte, bool) {
 	}
 	defer r.mu.Unlock()
 	return r.kept, !r.over.Load() && errors.Is(r.err, io.EOF)
+}
+
+// keep adds to what is kept, or gives it up. It is called with mu held.
+func (r *replay) keep(p []byte) {
+	n := int64(len(p))
+	if !r.over.Load() && len(r.kept)+len(p) <= r.max {
+		if r.total.Add(n) <= KeptBytes {
+			r.kept = append(r.kept, p...)
+			return
+		}
+		r.total.Add(-n)
+	}
+	r.over.Store(true)
+	r.drop()
+}
+
+func (r *replay) drop() {
+	r.total.Add(-int64(len(r.kept)))
+	r.kept = nil
+}
+
+// close lets go of what is kept. Nobody may send the body again after that.
+func (r *replay) close() {
+	r.over.Store(true)
+	if r.mu.TryLock() { // else it is being read, and dropped after that
+		defer r.mu.Unlock()
+		r.drop()
+	}
 }
 
 // reader returns a reader from the beginning. Those returned before must have been closed.
@@ -144,14 +173,8 @@ func (r *replayReader) Read(p []byte) (int, error) {
 	}
 	n, err := b.src.Read(p)
 	b.err, b.last = err, r
-	if len(b.kept)+n > b.max {
-		b.over.Store(true)
-		b.kept = nil
-	}
-	if !b.over.Load() {
-		b.kept = append(b.kept, p[:n]...)
-		r.offset += n
-	}
+	b.keep(p[:n])
+	r.offset += n
 	return n, err
 }
 

@@ -150,6 +150,14 @@ func (g *Gateway) failed(_ http.ResponseWriter, r *http.Request, err error) {
 	g.answer(x, code, err.Error())
 }
 
+// finish ends an exchange that has been forwarded.
+func (g *Gateway) finish(x *exchange) {
+	g.finishMirrors(x)
+	if x.replay != nil {
+		x.replay.close()
+	}
+}
+
 // roundTripper sends a request to an endpoint of its target's backend, and to others when
 // that fails and it may be sent again.
 type roundTripper struct{ g *Gateway }
@@ -158,7 +166,7 @@ type roundTripper struct{ g *Gateway }
 func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	x := exchangeOf(r.Context())
 	if r.Body != nil && r.Body != http.NoBody {
-		x.replay = &replay{src: r.Body, max: keptBody}
+		x.replay = &replay{src: r.Body, max: keptBody, total: &t.g.kept}
 	}
 	t.g.prepareMirrors(x, r)
 	var tried []*balance.Endpoint

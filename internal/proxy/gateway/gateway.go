@@ -7,6 +7,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,12 +22,17 @@ import (
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
-// Defaults of Options.
+// Defaults of Options, and what is the same for all. They are for a gateway that has 512 MiB
+// of memory (docs/adr/0019-gateway-on-net-http.md has figures).
 const (
-	// MaxConnections is how many connections a port has at a time.
-	MaxConnections = 8192
+	// MaxConnections is how many connections a port has at a time; more wait.
+	MaxConnections = 2048
 	// MaxRequests is how many requests are in the gateway at a time; more get 503.
-	MaxRequests = 8192
+	MaxRequests = 2048
+	// MaxHeaderBytes is how long the headers of a request may be; longer ones get 431.
+	MaxHeaderBytes = 32 << 10
+	// KeptBytes is how much of bodies is kept in all, so that they can be sent again.
+	KeptBytes = 64 << 20
 	// MaxClients is of how many clients the rate of requests is remembered.
 	MaxClients = 1 << 16
 	// BodyBytes is how large the body of a request may be where neither the route nor the
@@ -63,6 +69,7 @@ type Gateway struct {
 	reverse *httputil.ReverseProxy
 	mirrors chan struct{} // a slot for each request to a mirror
 	inside  atomic.Int64  // requests
+	kept    atomic.Int64  // bytes of bodies
 
 	table atomic.Pointer[table]
 
@@ -204,10 +211,12 @@ func (g *Gateway) start(p *openPort) {
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	g.open[p.number] = p
-	s := proxy.NewServer(g.handler(p.number), nil, g.opts.Log)
+	var conf *tls.Config
 	if p.tls {
-		s = proxy.NewServer(g.handler(p.number), g.serverTLS(p.number), g.opts.Log)
+		conf = g.serverTLS(p.number)
 	}
+	s := proxy.NewServer(g.handler(p.number), conf, g.opts.Log)
+	s.MaxHeaderBytes = MaxHeaderBytes
 	g.wg.Go(func() {
 		defer stop()
 		if err := proxy.Serve(ctx, s, p.listener, g.opts.Grace); err != nil && ctx.Err() == nil {

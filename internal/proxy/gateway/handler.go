@@ -193,6 +193,6 @@ func (g *Gateway) forward(x *exchange) {
 		defer x.body.finish()
 		r.Body = x.body
 	}
-	defer g.finishMirrors(x)
+	defer g.finish(x)
 	g.reverse.ServeHTTP(x.out, r)
 }
