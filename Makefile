@@ -20,7 +20,7 @@ RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-
 SHARED := -trimpath '-gcflags=all=-dwarf=false'
 GODIRS   := $(wildcard cmd internal policies schemas modules engines examples)
 
-.PHONY: help build engines deps testdeps up down test unit race lint fmt bench cover fuzz clean
+.PHONY: help build engines deps testdeps up down test unit race lint fmt bench conformance cover fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -88,6 +88,10 @@ bench: build engines deps ## measure on 10,000 workloads, 1,000 planned and appl
 	$(GO) run ./internal/bench -strata bin/strata -acme examples/acme > bin/benchmarks.md
 	@mv bin/benchmarks.md docs/benchmarks.md
 	@cat docs/benchmarks.md
+
+conformance: build engines deps ## the Gateway API's conformance suite against our gateways; writes docs/conformance/ (minutes; root)
+	@mkdir -p docs/conformance
+	cd conformance && $(GO) test -count=1 -timeout 60m -v -run TestConformance . -args -strata.version=$(VERSION) -strata.report=../docs/conformance/gateway-api-v1.5.yaml
 
 cover: ## test coverage by function, and bin/cover.html
 	@mkdir -p bin
