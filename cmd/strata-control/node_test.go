@@ -14,6 +14,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/stratahq/strata/internal/identity"
 	"github.com/stratahq/strata/internal/proxy/config"
@@ -36,6 +37,7 @@ func TestNode(t *testing.T) {
 	w.verifies("mail", "post-1", "post")
 	w.talk(pods)
 	w.denied()
+	w.down(pods)
 
 	first := w.status(1)
 	w.must(identity.RequestRotation(t.Context(), w.client, "by hand"))
@@ -140,6 +142,45 @@ func (w *world) denied() {
 		w.t.Errorf("a pod that was denied its identity is %s", p.Status.Phase)
 	}
 	w.must(w.client.CoreV1().Pods("shop").Delete(w.t.Context(), "greedy-1", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+}
+
+// down lets no control plane run for a while. Who has an identity notices nothing, and who
+// comes waits.
+func (w *world) down(pods map[string]string) {
+	w.t.Helper()
+	w.scale(0)
+	w.start("mail", "late-1", "post", nil)
+	w.eventually(func() error {
+		events, err := w.client.CoreV1().Events("mail").List(w.t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=late-1,reason=FailedMount"})
+		if err == nil && len(events.Items) == 0 {
+			err = fmt.Errorf("the pod's events do not say what it waits for")
+		}
+		return err
+	})
+	w.talk(pods)
+	w.scale(2)
+	w.eventually(func() error { _, err := w.ask("mail", "late-1", "has"); return err })
+	w.verifies("mail", "late-1", "post")
+	w.must(w.client.CoreV1().Pods("mail").Delete(w.t.Context(), "late-1", metav1.DeleteOptions{GracePeriodSeconds: new(int64(0))}))
+}
+
+// scale waits until so many replicas of the control plane run.
+func (w *world) scale(replicas int32) {
+	w.t.Helper()
+	deployments := w.client.AppsV1().Deployments(config.ControlNamespace)
+	_, err := deployments.Patch(w.t.Context(), config.ControlAccount, types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas), metav1.PatchOptions{})
+	w.must(err)
+	w.eventually(func() error {
+		d, err := deployments.Get(w.t.Context(), config.ControlAccount, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		pods, err := w.client.CoreV1().Pods(config.ControlNamespace).List(w.t.Context(), metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(d.Spec.Selector)})
+		if err == nil && (d.Status.ReadyReplicas != replicas || len(pods.Items) != int(replicas)) {
+			err = fmt.Errorf("%d replicas of %d are ready, %d pods are there", d.Status.ReadyReplicas, replicas, len(pods.Items))
+		}
+		return err
+	})
 }
 
 // status waits until there are so many roots.
