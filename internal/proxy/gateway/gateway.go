@@ -23,7 +23,7 @@ import (
 )
 
 // Defaults of Options, and what is the same for all. They are for a gateway that has 512 MiB
-// of memory (docs/adr/0019-gateway-on-net-http.md has figures).
+// of memory (docs/adr/0020-gateway-on-net-http.md has figures).
 const (
 	// MaxConnections is how many connections a port has at a time; more wait.
 	MaxConnections = 2048
