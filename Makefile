@@ -84,7 +84,8 @@ fmt: ## format all Go files, and the modules where bin/tofu is built
 	@gofmt -w $(GODIRS)
 	@if [ -d modules ] && [ -x bin/tofu ]; then bin/tofu fmt -recursive modules; fi
 
-bench: build engines deps ## measure on 10,000 workloads, 1,000 planned and applied, and the example up and down; writes docs/benchmarks.md
+bench: build engines deps ## measure on 10,000 workloads, 1,000 planned and applied, the proxies, and the example up and down; writes docs/benchmarks.md
+	@engines/deps.sh haproxy:haproxy caddy:caddy
 	$(GO) run ./internal/bench -strata bin/strata -acme examples/acme > bin/benchmarks.md
 	@mv bin/benchmarks.md docs/benchmarks.md
 	@cat docs/benchmarks.md

@@ -40,7 +40,8 @@ func run() error {
 	n := flag.Int("workloads", 10000, "number of workloads of the synthetic platform")
 	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
 	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
-	only := flag.String("only", "", "only this section: local; or scaling, which is a page of its own")
+	proxy := flag.String("proxy", "bin/strata-proxy", "the proxy to measure")
+	only := flag.String("only", "", "only this section: local or proxy; or scaling, which is a page of its own")
 	plot := flag.String("plot", "docs/scaling.svg", "file for the plot of scaling")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
@@ -48,10 +49,15 @@ func run() error {
 		return err
 	}
 	switch *only {
+	case "":
 	case "local":
 		return local(bin, *acme)
+	case "proxy":
+		return dataPlane(*proxy)
 	case "scaling":
 		return scaling(bin, *acme, *plot)
+	default:
+		return fmt.Errorf("no section %q", *only)
 	}
 	dir, err := os.MkdirTemp("", "strata-bench-")
 	if err != nil {
@@ -112,6 +118,9 @@ func run() error {
 		return err
 	}
 	if err := plans(bin, tofu, *planned); err != nil {
+		return err
+	}
+	if err := dataPlane(*proxy); err != nil {
 		return err
 	}
 	return local(bin, *acme)
