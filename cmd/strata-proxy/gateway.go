@@ -67,7 +67,6 @@ func gatewayCommand(ctx context.Context, args []string, stdout io.Writer, log *s
 }
 
 func (s *gatewaySettings) run(ctx context.Context, log *slog.Logger) error {
-	limitMemory(cgroupMemory)
 	telemetry, err := proxy.NewTelemetry(ctx, s.service())
 	if err != nil {
 		return err

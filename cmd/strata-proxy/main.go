@@ -38,6 +38,7 @@ var commands = map[string]command{
 }
 
 func main() {
+	limitMemory(cgroupMemory)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

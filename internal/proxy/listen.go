@@ -15,8 +15,9 @@ import (
 // Limits of a listener that has none of its own.
 const (
 	// MaxConnections is how many connections a listener has at a time; more wait in the
-	// kernel, which refuses them when its own queue is full.
-	MaxConnections = 2048
+	// kernel, which refuses them when its own queue is full. With mutual TLS one takes up to
+	// 64 KiB.
+	MaxConnections = 1024
 	// WriteTimeout is how long a write may wait for the other end to read.
 	WriteTimeout = time.Minute
 )

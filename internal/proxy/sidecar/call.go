@@ -73,7 +73,10 @@ func transport(conf *tls.Config, http2 bool) *http.Transport {
 		MaxResponseHeaderBytes: maxResponseHeader,
 		Protocols:              &http.Protocols{},
 		// A node that is gone does not say so.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: proxy.WriteTimeout},
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second, WriteByteTimeout: proxy.WriteTimeout,
+			MaxReceiveBufferPerStream: streamBuffer,
+		},
 	}
 	t.Protocols.SetHTTP1(true)
 	t.Protocols.SetHTTP2(http2)

@@ -25,6 +25,13 @@ const (
 	localIdle = time.Second
 	// localConnections is how many are kept.
 	localConnections = 256
+
+	// connectionStreams is how many requests a caller may have on one connection,
+	// streamBuffer how much of a body waits for its reader, and connectionBuffer that of
+	// all on a connection: the most that net/http allows.
+	connectionStreams = 100
+	streamBuffer      = 128 << 10
+	connectionBuffer  = 4<<20 - 1
 )
 
 // inbound is a port for mutual TLS.
@@ -50,6 +57,12 @@ func newInbound(conf config.Inbound, own string, o *Options) (*http.Server, erro
 		return nil, err
 	}
 	s := proxy.NewServer(o.Telemetry.Observe(proxy.Inbound, conf.Name, peerOf, entry(in.handler())), tlsConf, in.log)
+	// All requests of a caller share a connection. Those whose bodies the application does
+	// not read may keep what they have sent there, but no others from sending: by default
+	// one could.
+	s.HTTP2.MaxConcurrentStreams = connectionStreams
+	s.HTTP2.MaxReceiveBufferPerStream = streamBuffer
+	s.HTTP2.MaxReceiveBufferPerConnection = connectionBuffer
 	s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){proxy.ALPNTCP: in.stream}
 	return s, nil
 }
