@@ -108,7 +108,16 @@ func images(t *testing.T, c node.Config) {
 	}
 	b.Engines = dir
 	_, base := manifests(t)
-	text, err := fs.ReadFile(base, "base/manifests.yaml")
+	add(r, echoImages(t, base)...)
+	if _, err := image.Load(t.Context(), c.Socket(), list); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// echoImages returns the names that the suite's manifests have for its backends' image.
+func echoImages(t *testing.T, manifests fs.FS) []string {
+	t.Helper()
+	text, err := fs.ReadFile(manifests, "base/manifests.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,10 +126,7 @@ func images(t *testing.T, c node.Config) {
 		refs = append(refs, string(m[1]))
 	}
 	slices.Sort(refs)
-	add(r, slices.Compact(refs)...)
-	if _, err := image.Load(t.Context(), c.Socket(), list); err != nil {
-		t.Fatal(err)
-	}
+	return slices.Compact(refs)
 }
 
 // The images of the programs, by digest.

@@ -23,8 +23,9 @@ var (
 	keep    = flag.Bool("strata.keep", false, "leave the node running")
 )
 
-// TestConformance starts a node with our gateways and runs the suite (TestSuite) in the
-// node's network, where the gateways' addresses are.
+// TestConformance starts a node with our gateways and runs the suite (TestSuite), and what
+// tests our own extension (TestRoutePolicy), in the node's network, where the gateways'
+// addresses are.
 func TestConformance(t *testing.T) {
 	if os.Getenv(inside) != "" {
 		t.Skip("runs the suite, which this is")
@@ -36,7 +37,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--net=/proc/" + strconv.Itoa(initProcess(t, c)) + "/ns/net", "--", self, "-test.run=^TestSuite$", "-test.v", "-test.timeout=0"}
+	args := []string{"--net=/proc/" + strconv.Itoa(initProcess(t, c)) + "/ns/net", "--", self, "-test.run=^(TestSuite|TestRoutePolicy)$", "-test.v", "-test.timeout=0"}
 	flag.Visit(func(f *flag.Flag) {
 		if strings.HasPrefix(f.Name, "strata.") {
 			args = append(args, "-"+f.Name+"="+f.Value.String())

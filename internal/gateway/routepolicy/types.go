@@ -47,4 +47,12 @@ type Token struct {
 	Issuer string `json:"issuer"`
 	// Audiences are those of which a token must have one; none: any.
 	Audiences []string `json:"audiences,omitempty"`
+	// CACertificateRef names a ConfigMap beside the policy with certificates, under
+	// "ca.crt", of which the issuer's has to be; nil: those of the system.
+	CACertificateRef *Reference `json:"caCertificateRef,omitempty"`
+}
+
+// Reference names an object in the policy's namespace.
+type Reference struct {
+	Name string `json:"name"`
 }

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +23,8 @@ type action struct {
 	// since a filter cannot be found.
 	invalid string
 	broken  bool
+	// provider is that of out.Token.
+	provider config.TokenProvider
 }
 
 func (x *index) newAction(r *route) *action { return &action{x: x, route: r} }
@@ -39,7 +43,7 @@ func (a *action) finish(rule int, matches []entry) {
 		return
 	}
 	if a.out.Token != nil {
-		a.route.issuers[a.out.Token.Provider] = true
+		a.route.providers[a.provider.Name] = a.provider
 	}
 }
 
@@ -198,18 +202,36 @@ func (a *action) extension(ref *gwv1.LocalObjectReference) {
 		a.out.Limits = &limits
 	}
 	if t := p.Spec.Token; t != nil {
-		if err := provider(t.Issuer).Validate(); err != nil {
+		provider, v := a.x.provider(Key{Namespace: p.Namespace, Name: p.Name}, t)
+		if v.bad {
 			// Without this rule another one, that asks for no token, could match.
 			a.broken = true
-			a.route.refs = a.route.refs.and(problem(gwv1.RouteConditionReason(reasonInvalidPolicy), fmt.Sprintf("RoutePolicy %s: %v", ref.Name, err)))
+			a.route.refs = a.route.refs.and(v)
+			return
 		}
-		a.out.Token = &config.TokenRule{Provider: t.Issuer, Audiences: t.Audiences}
+		a.provider = provider
+		a.out.Token = &config.TokenRule{Provider: provider.Name, Audiences: t.Audiences}
 	}
 }
 
-// provider returns the provider of an issuer's tokens, which has its name.
-func provider(issuer string) config.TokenProvider {
-	return config.TokenProvider{Name: issuer, Issuer: issuer}
+// provider returns the provider of the tokens that a policy asks for.
+func (x *index) provider(policy Key, t *routepolicy.Token) (config.TokenProvider, verdict) {
+	p := config.TokenProvider{Name: t.Issuer, Issuer: t.Issuer}
+	if ref := t.CACertificateRef; ref != nil {
+		why := reasons{reasonInvalidPolicy, reasonInvalidPolicy, reasonInvalidPolicy}
+		pem, v := x.authorities("", "ConfigMap", Key{Namespace: policy.Namespace, Name: ref.Name}, routepolicy.Kind, policy.Namespace, why)
+		if v.bad {
+			v.message = fmt.Sprintf("RoutePolicy %s: %s", policy, v.message)
+			return p, v
+		}
+		// The same issuer may be trusted by other authorities elsewhere.
+		sum := sha256.Sum256([]byte(pem))
+		p.CAs, p.Name = pem, p.Name+" "+hex.EncodeToString(sum[:4])
+	}
+	if err := p.Validate(); err != nil {
+		return p, problem(gwv1.RouteConditionReason(reasonInvalidPolicy), fmt.Sprintf("RoutePolicy %s: %v", policy, err))
+	}
+	return p, verdict{}
 }
 
 func (a *action) unresolved(ref *gwv1.LocalObjectReference, why string) {

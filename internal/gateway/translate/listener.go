@@ -32,6 +32,7 @@ type listener struct {
 	// unusable says that there is nothing to serve it with, although it is accepted.
 	unusable bool
 	attached []attachment
+	names    map[string]*namesOf // by kind of route
 }
 
 // attachment is a route with the names that it has at a listener.

@@ -33,9 +33,9 @@ type route struct {
 	dropped []string
 	rules   int
 	// services are the Services that it refers to, and backends those that it leads to.
-	services map[Key]bool
-	backends map[backendID]bool
-	issuers  map[string]bool
+	services  map[Key]bool
+	backends  map[backendID]bool
+	providers map[string]config.TokenProvider // by name
 
 	parents []gwv1.RouteParentStatus
 }
@@ -73,7 +73,7 @@ func (x *index) routes(o *Objects) []*route {
 func newRoute(kind string, o object, generation int64, parents []gwv1.ParentReference, hostnames []gwv1.Hostname) *route {
 	return &route{
 		kind: kind, key: keyOf(o), created: o.GetCreationTimestamp().Time, generation: generation, parentRefs: parents, hostnames: hostnames,
-		services: map[Key]bool{}, backends: map[backendID]bool{}, issuers: map[string]bool{},
+		services: map[Key]bool{}, backends: map[backendID]bool{}, providers: map[string]config.TokenProvider{},
 	}
 }
 
@@ -130,8 +130,8 @@ func (x *index) attach(gateway Key, all []*listener, r *route) {
 			accepted = accepted.and(v)
 		} else if !accepted.bad {
 			for _, l := range all {
-				if m, ok := hosts[l]; ok && !slices.ContainsFunc(l.attached, func(a attachment) bool { return a.route == r }) {
-					l.attached = append(l.attached, attachment{r, m})
+				if m, ok := hosts[l]; ok {
+					l.attach(r, m)
 				}
 			}
 		}
@@ -214,22 +214,79 @@ func (r *route) hostsAt(listener string) []hostMatch {
 	return out
 }
 
+// attach attaches a route, once.
+func (l *listener) attach(r *route, hosts []hostMatch) {
+	if n := len(l.attached); n > 0 && l.attached[n-1].route == r {
+		return // by another of its references
+	}
+	l.attached = append(l.attached, attachment{r, hosts})
+	names := l.names[r.kind]
+	if names == nil {
+		names = &namesOf{exact: map[string]*route{}}
+		if l.names == nil {
+			l.names = map[string]*namesOf{}
+		}
+		l.names[r.kind] = names
+	}
+	for _, h := range hosts {
+		names.add(h.common, r)
+	}
+}
+
 // taken returns the route of the other kind that has a hostname at the listener already:
 // routes of both kinds are not mixed.
 func (l *listener) taken(r *route, hosts []hostMatch) *route {
-	for _, a := range l.attached {
-		if a.kind == r.kind {
+	for kind, names := range l.names {
+		if kind == r.kind {
 			continue
 		}
-		for _, mine := range hosts {
-			for _, other := range a.hosts {
-				if _, ok := intersect(mine.common, other.common); ok {
-					return a.route
-				}
+		for _, h := range hosts {
+			if other := names.owner(h.common); other != nil {
+				return other
 			}
 		}
 	}
 	return nil
+}
+
+// namesOf are the hostnames of the routes of a kind at a listener. There are few with
+// wildcards.
+type namesOf struct {
+	exact map[string]*route
+	wild  []wildName
+}
+
+type wildName struct {
+	name string
+	*route
+}
+
+func (n *namesOf) add(name string, r *route) {
+	if name == "" || strings.HasPrefix(name, "*") {
+		n.wild = append(n.wild, wildName{name, r})
+	} else if n.exact[name] == nil {
+		n.exact[name] = r
+	}
+}
+
+// owner returns a route with a hostname that has something in common with name.
+func (n *namesOf) owner(name string) *route {
+	for _, w := range n.wild {
+		if _, ok := intersect(w.name, name); ok {
+			return w.route
+		}
+	}
+	if name != "" && !strings.HasPrefix(name, "*") {
+		return n.exact[name]
+	}
+	// The oldest, so that the same objects give the same answer.
+	var first *route
+	for other, r := range n.exact {
+		if _, ok := intersect(other, name); ok && (first == nil || compareAge(r.created, r.key, first.created, first.key) < 0) {
+			first = r
+		}
+	}
+	return first
 }
 
 // hosts returns the routes attached to a listener by name, in the order of precedence.

@@ -82,13 +82,13 @@ func (x *index) gateway(g *gwv1.Gateway, routes []*route, uses map[Key][]Key) Ga
 	client, clientRef := x.clientCertificate(g)
 	out := Gateway{Object: g, Ports: ports(all), listeners: all, accepted: x.accepted(g, all), refs: clientRef}
 	used := map[backendID]bool{}
-	issuers := map[string]bool{}
+	providers := map[string]config.TokenProvider{}
 	for _, l := range all {
 		for _, a := range l.attached {
 			maps.Copy(services, a.services)
 			if l.serves() {
 				maps.Copy(used, a.backends)
-				maps.Copy(issuers, a.issuers)
+				maps.Copy(providers, a.providers)
 			}
 		}
 	}
@@ -99,8 +99,8 @@ func (x *index) gateway(g *gwv1.Gateway, routes []*route, uses map[Key][]Key) Ga
 	if !out.accepted.bad {
 		out.Config.Ports = portConfigs(all, out.Ports)
 		out.Config.Backends = x.backendConfigs(used, client)
-		for _, issuer := range slices.Sorted(maps.Keys(issuers)) {
-			out.Config.Providers = append(out.Config.Providers, provider(issuer))
+		for _, name := range slices.Sorted(maps.Keys(providers)) {
+			out.Config.Providers = append(out.Config.Providers, providers[name])
 		}
 	}
 	out.Config.Version = version(&out.Config)
