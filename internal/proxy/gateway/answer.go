@@ -17,6 +17,9 @@ func (g *Gateway) answer(x *exchange, code int, reason string) {
 	}
 	x.code, x.reason = code, reason
 	h := x.out.Header()
+	if x.route != nil && x.route.filters.cors != nil {
+		x.route.filters.cors.answer(h, x.in, false) // else scripts could not read it
+	}
 	if x.grpc {
 		// A response without messages has its trailers in place of its headers
 		// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
@@ -28,9 +31,11 @@ func (g *Gateway) answer(x *exchange, code int, reason string) {
 	}
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
+	text := http.StatusText(code) + "\n"
+	h.Set("Content-Length", strconv.Itoa(len(text)))
 	x.out.WriteHeader(code)
 	if x.in.Method != http.MethodHead {
-		_, _ = io.WriteString(x.out, http.StatusText(code)+"\n") // a client that has gone needs none
+		_, _ = io.WriteString(x.out, text) // a client that has gone needs none
 	}
 }
 

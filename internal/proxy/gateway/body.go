@@ -14,36 +14,70 @@ import (
 type body struct {
 	io.ReadCloser // already bounded in length
 	control       *http.ResponseController
-	idle          time.Duration // 0: no limit
-	err           atomic.Pointer[error]
+	// idle is how long the client may take for the next piece; 0: no limit. Time in which
+	// nobody reads does not count, so it is no deadline of the connection.
+	idle time.Duration
+	err  atomic.Pointer[error]
 
-	mu    sync.Mutex // of deadlines
-	armed time.Time
-	over  bool // there is nothing more to read
-	cut   bool // by interrupt
+	mu    sync.Mutex
+	watch *time.Timer // runs during Read
+	begun bool // what bounds an unread body is gone; HTTP/2 has none
+	over  bool // there is nothing more to read, or nobody to read it
+}
+
+// newBody returns the body of the request that out answers.
+func newBody(r io.ReadCloser, out *response, idle time.Duration) *body {
+	return &body{ReadCloser: r, control: out.control, idle: idle, begun: out.idle > 0}
 }
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	b.arm()
+	b.begin()
 	n, err := b.ReadCloser.Read(p)
-	if err == nil {
-		return n, nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !errors.Is(err, io.EOF) {
-		// The deadline stays: it bounds what the server reads to keep the connection.
-		b.err.Store(&err)
-		b.over = true
+	if b.watch != nil {
+		b.watch.Stop()
 	}
-	if !b.over {
+	if err != nil && !b.over {
 		b.over = true
-		// What the server reads next, to see whether the client is still there, must not
-		// end with a deadline of this.
-		_ = b.control.SetReadDeadline(time.Time{})
+		if errors.Is(err, io.EOF) {
+			// What the server reads next, to see whether the client is still there, has no
+			// deadline. After another error it must have one.
+			_ = b.control.SetReadDeadline(time.Time{})
+		}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err.Store(&err)
 	}
 	return n, err
+}
+
+func (b *body) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.over:
+		return
+	case b.watch != nil:
+		b.watch.Reset(b.idle)
+	case b.idle > 0:
+		b.watch = time.AfterFunc(b.idle, b.interrupt)
+	}
+	if !b.begun {
+		b.begun = true
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+}
+
+// interrupt makes a Read that waits for the client return: the client has been given enough
+// time, or a transport waits for the Read. After that the body cannot be read any further.
+func (b *body) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over {
+		_ = b.control.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // finish says that the handler is about to return. After that its control must not be
@@ -51,27 +85,22 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.watch != nil {
+		b.watch.Stop()
+	}
+	if !b.over && b.begun {
+		boundUnread(b.control, time.Now())
+	}
 	b.over = true
 }
 
-func (b *body) arm() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now := time.Now(); b.idle > 0 && !b.over && !b.cut && now.Sub(b.armed) > b.idle/4 {
-		b.armed = now
-		_ = b.control.SetReadDeadline(now.Add(b.idle)) // without it the client is bounded by less
-	}
-}
+// unread is how long the server waits for what is left of a body that nobody wants, in order
+// to use the connection again.
+const unread = 5 * time.Second
 
-// interrupt makes a Read that waits for the client return, since a transport waits for it.
-// After that the body cannot be read any further.
-func (b *body) interrupt() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.over {
-		b.cut = true
-		_ = b.control.SetReadDeadline(time.Unix(1, 0))
-	}
+// boundUnread sets that limit.
+func boundUnread(control *http.ResponseController, now time.Time) {
+	_ = control.SetReadDeadline(now.Add(unread)) // not supported means that there is nothing to bound
 }
 
 // status returns the answer for a body that could not be read; 0: it could.

@@ -2,10 +2,10 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/stratahq/strata/internal/proxy/balance"
@@ -73,10 +73,13 @@ func hasToken(values []string, token string) bool {
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	idle    time.Duration // of HTTP/2, else 0
-	armed   time.Time
+	idle    time.Duration // 0: not HTTP/2
 	code    int
 	bytes   int64
+
+	mu      sync.Mutex
+	watch   *time.Timer // runs during writes
+	writing bool
 }
 
 func newResponse(w http.ResponseWriter, r *http.Request, idle time.Duration) *response {
@@ -102,13 +105,59 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.code == 0 {
 		w.code = http.StatusOK
 	}
-	if now := time.Now(); w.idle > 0 && now.Sub(w.armed) > w.idle/4 {
-		w.armed = now
-		if err := w.control.SetWriteDeadline(now.Add(w.idle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-			return 0, err
-		}
-	}
+	w.begin()
+	defer w.end()
 	n, err := w.ResponseWriter.Write(p)
 	w.bytes += int64(n)
 	return n, err
+}
+
+// FlushError sends what has been written. http.ResponseController looks for it.
+func (w *response) FlushError() error {
+	w.begin()
+	defer w.end()
+	return w.control.Flush()
+}
+
+// finish sends what is left, so that it is done within limits; the server would do it when
+// the handler has returned. A response without a body can do without.
+func (w *response) finish() {
+	if w.idle > 0 && w.bytes > 0 {
+		_ = w.FlushError() // a client that has gone needs nothing
+	}
+}
+
+// begin and end say that something is written, which may take as long as the client
+// takes to read. Time in which nothing is written does not count, so it is no deadline of
+// the stream.
+func (w *response) begin() {
+	if w.idle == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing = true
+	if w.watch == nil {
+		w.watch = time.AfterFunc(w.idle, w.giveUp)
+	} else {
+		w.watch.Reset(w.idle)
+	}
+}
+
+func (w *response) end() {
+	if w.idle == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.writing = false
+	w.watch.Stop()
+}
+
+func (w *response) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.writing {
+		_ = w.control.SetWriteDeadline(time.Unix(1, 0)) // without it the connection's own limit holds
+	}
 }

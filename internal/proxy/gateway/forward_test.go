@@ -356,3 +356,30 @@ func metrics(t *testing.T, f *fixture) string {
 	promHandler(f).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	return rec.Body.String()
 }
+
+// TestExpectContinue has clients that wait for leave to send the body.
+func TestExpectContinue(t *testing.T) {
+	b := backend(t, "apps/web:80", echo("web"))
+	refuses := backend(t, "apps/refuses:80", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	port := freePort(t)
+	newGateway(t, nil).apply(simple(port, []config.Backend{b, refuses},
+		config.Route{Match: prefix("/refuses"), Targets: to(refuses)}, config.Route{Match: prefix("/web"), Targets: to(b)}))
+	for path, want := range map[string]int{"/web": 200, "/refuses": 403, "/none": 404} {
+		c := must(dialLine(port, "POST "+path+" HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"))
+		defer c.Close()
+		r := bufio.NewReader(c)
+		res, err := http.ReadResponse(r, nil)
+		check(t, err)
+		if res.Body.Close(); res.StatusCode == http.StatusContinue {
+			io.WriteString(c, "hello")
+			res, err = http.ReadResponse(r, nil)
+			check(t, err)
+			res.Body.Close()
+		} else if want == 200 {
+			t.Errorf("%s: the body is not asked for", path)
+		}
+		if res.StatusCode != want {
+			t.Errorf("%s: got %s, want %d", path, res.Status, want)
+		}
+	}
+}

@@ -26,15 +26,15 @@ func (g *Gateway) handler(number int) http.Handler {
 		// Deferred: the library panics to break off a response that it cannot finish.
 		defer g.record(x)
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
-			// Also of what the server reads after an answer, to keep the connection.
-			_ = x.out.control.SetReadDeadline(x.began.Add(g.opts.Idle)) // see body
+			boundUnread(x.out.control, x.began) // until somebody reads it
 		}
-		if g.inside.Add(1) > int64(g.opts.MaxRequests) {
-			g.inside.Add(-1)
+		inside := g.inside.Add(1)
+		defer g.inside.Add(-1)
+		defer x.out.finish()
+		if inside > int64(g.opts.MaxRequests) {
 			g.answer(x, http.StatusServiceUnavailable, "too many requests are under way")
 			return
 		}
-		defer g.inside.Add(-1)
 		if x.port = g.table.Load().ports[number]; x.port == nil {
 			g.answer(x, http.StatusNotFound, "the port is closed")
 			return
@@ -186,10 +186,11 @@ func (g *Gateway) forward(x *exchange) {
 	}
 	r := x.in.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.body = &body{ReadCloser: http.MaxBytesReader(x.out, r.Body, x.route.limits.BodyBytes), control: x.out.control, idle: g.opts.Idle}
+		idle := g.opts.Idle
 		if x.grpc {
-			x.body.idle = 0
+			idle = 0
 		}
+		x.body = newBody(http.MaxBytesReader(x.out, r.Body, x.route.limits.BodyBytes), x.out, idle)
 		defer x.body.finish()
 		r.Body = x.body
 	}

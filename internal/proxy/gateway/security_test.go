@@ -433,3 +433,70 @@ func TestManyStreams(t *testing.T) {
 		t.Error("a thousand streams of one connection are served at a time")
 	}
 }
+
+// TestSilence makes sure that limits are for clients that keep others waiting, and not for
+// silence that nobody minds: a response, or a backend that reads slowly.
+func TestSilence(t *testing.T) {
+	b := backend(t, "apps/web:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		piece := make([]byte, 32<<10)
+		for n := 0; n < 1<<20; n += len(piece) {
+			if n == 512<<10 {
+				time.Sleep(700 * time.Millisecond)
+			}
+			if _, err := io.ReadFull(r.Body, piece); err != nil {
+				return
+			}
+		}
+		for range 2 {
+			fmt.Fprint(w, "piece ")
+			w.(http.Flusher).Flush()
+			time.Sleep(700 * time.Millisecond)
+		}
+		fmt.Fprint(w, "end")
+	}))
+	port := freePort(t)
+	newGateway(t, impatient).apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/"), Targets: to(b)}))
+	for name, c := range map[string]*http.Client{"HTTP/1.1": client, "HTTP/2": h2c(t)} {
+		got, err := try(c, http.MethodPost, url(port, "/"), strings.Repeat("x", 1<<20), nil)
+		if err != nil || got.body != "piece piece end" {
+			t.Errorf("%s: got %d %q, %v", name, got.code, got.body, err)
+		}
+	}
+}
+
+// TestNoRoomForAnswers has clients of HTTP/2 that give no room for any answer, on many
+// streams: neither the gateway's own answers nor a backend's may pile up.
+func TestNoRoomForAnswers(t *testing.T) {
+	b := backend(t, "apps/web:80", echo("web"))
+	port := freePort(t)
+	f := newGateway(t, func(o *gateway.Options) { impatient(o); o.MaxRequests = 20 })
+	f.apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/web"), Targets: to(b)}))
+	c := must(dialLine(port, http2.ClientPreface))
+	defer c.Close()
+	fr := http2.NewFramer(c, c)
+	check(t, fr.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+	var block bytes.Buffer
+	enc := hpack.NewEncoder(&block)
+	for i := range 20 {
+		path := "/web"
+		if i%2 == 1 {
+			path = "/none"
+		}
+		block.Reset()
+		for _, f := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", path}} {
+			enc.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		check(t, fr.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}))
+	}
+	resets := 0
+	for resets < 20 {
+		frame, err := fr.ReadFrame()
+		if err != nil {
+			t.Fatalf("after %d resets: %v", resets, err)
+		}
+		if _, ok := frame.(*http2.RSTStreamFrame); ok {
+			resets++
+		}
+	}
+	eventually(t, "others are served", func() bool { return get(t, port, "", "/web").code == 200 })
+}
