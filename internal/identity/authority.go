@@ -186,15 +186,16 @@ func (a *Authority) step(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	a.set(s)
-	people, err := a.report(ctx, s)
-	if err != nil {
-		return false, err
+	people, unsaid := a.report(ctx, s)
+	if unsaid != nil {
+		// Nothing depends on the status, so nothing waits for it but what people ask for.
+		people = asked{rotate: s.Handled, withdraw: s.Withdrawal}
 	}
 	next, e, err := s.advance(a.td, due{now: a.now(), asked: people}, a.options)
 	if next == nil || err != nil {
-		return false, err
+		return false, errors.Join(err, unsaid)
 	}
-	return true, a.take(ctx, next, e, secret)
+	return true, errors.Join(a.take(ctx, next, e, secret), unsaid)
 }
 
 // begin writes the first state, or the last one that is known where somebody deleted it.

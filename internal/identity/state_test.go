@@ -3,16 +3,21 @@ package identity
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/stratahq/strata/internal/cluster"
@@ -189,6 +194,35 @@ func TestLostRoots(t *testing.T) {
 				t.Errorf("pods trust %s, %v", trusted, err)
 			}
 		})
+	}
+}
+
+// TestStatusIsForPeople lets the status fail: roots live on without it.
+func TestStatusIsForPeople(t *testing.T) {
+	client, c := fake.NewClientset(), newClock()
+	a := authority(t, client, c, Options{})
+	tend := func() error {
+		var err error
+		for range 5 { // an error ends a turn, the next one goes on
+			err = a.tend(t.Context())
+		}
+		return err
+	}
+	if err := tend(); err != nil {
+		t.Fatal(err)
+	}
+	client.PrependReactor("*", "configmaps", func(k8stesting.Action) (bool, runtime.Object, error) {
+		return true, nil, apierrors.NewInternalError(errors.New("no status"))
+	})
+	c.at = c.at.Add(244 * 24 * time.Hour)
+	if err := tend(); err == nil || !strings.Contains(err.Error(), "no status") {
+		t.Errorf("nobody hears of it: %v", err)
+	}
+	c.at = c.at.Add(time.Hour)
+	_ = tend()
+	roots := a.known.Load().state.Roots
+	if len(roots) != 2 || roots[1].Phase != PhaseSigning {
+		t.Errorf("the rotation stands still: %+v", len(roots))
 	}
 }
 
