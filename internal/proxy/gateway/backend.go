@@ -136,7 +136,11 @@ func newHTTPTransport() *http.Transport {
 		ExpectContinueTimeout:  time.Second,
 		// What the client has asked for is passed on as it is.
 		DisableCompression: true,
-		HTTP2:              &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: proxy.WriteTimeout,
+			// So much of a response waits for a client that reads slowly.
+			MaxReceiveBufferPerStream: streamBuffer,
+		},
 	}
 }
 

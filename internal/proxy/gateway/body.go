@@ -21,8 +21,8 @@ type body struct {
 
 	mu    sync.Mutex
 	watch *time.Timer // runs during Read
-	begun bool // what bounds an unread body is gone; HTTP/2 has none
-	over  bool // there is nothing more to read, or nobody to read it
+	begun bool        // what bounds an unread body is gone; HTTP/2 has none
+	over  bool        // there is nothing more to read, or nobody to read it
 }
 
 // newBody returns the body of the request that out answers.

@@ -45,6 +45,14 @@ const (
 	Grace = 20 * time.Second
 )
 
+const (
+	// maxStreams is how many requests a client may have on a connection of HTTP/2.
+	maxStreams = 100
+	// streamBuffer is how much of a body waits for its reader. It is a small part of what
+	// net/http lets a connection have, so that one request does not stop the others on it.
+	streamBuffer = 128 << 10
+)
+
 // Options are what a Gateway is made of. Telemetry and Log are required.
 type Options struct {
 	// Credentials are for backends in the mesh; nil: such backends cannot be reached.
@@ -217,6 +225,8 @@ func (g *Gateway) start(p *openPort) {
 	}
 	s := proxy.NewServer(g.handler(p.number), conf, g.opts.Log)
 	s.MaxHeaderBytes = MaxHeaderBytes
+	s.HTTP2.MaxConcurrentStreams = maxStreams
+	s.HTTP2.MaxReceiveBufferPerStream = streamBuffer
 	g.wg.Go(func() {
 		defer stop()
 		if err := proxy.Serve(ctx, s, p.listener, g.opts.Grace); err != nil && ctx.Err() == nil {

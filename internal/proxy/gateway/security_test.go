@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -499,4 +501,53 @@ func TestNoRoomForAnswers(t *testing.T) {
 		}
 	}
 	eventually(t, "others are served", func() bool { return get(t, port, "", "/web").code == 200 })
+}
+
+// TestUnreadBodies has requests on one connection of HTTP/2 whose bodies the backend does
+// not read, and responses that their clients do not read: others go on.
+func TestUnreadBodies(t *testing.T) {
+	release, waiting := make(chan struct{}), make(chan struct{}, 10)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/unread":
+			waiting <- struct{}{}
+			<-release
+		case "/large":
+			for piece := make([]byte, 64<<10); ; {
+				if _, err := w.Write(piece); err != nil {
+					return
+				}
+			}
+		default:
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprint(w, n)
+		}
+	}))
+	// As sidecars have it.
+	s.Config.Protocols, s.Config.HTTP2 = &http.Protocols{}, &http.HTTP2Config{MaxReceiveBufferPerStream: 64 << 10}
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	b := config.Backend{Name: "apps/web:80", Protocol: "h2c", Endpoints: []config.Endpoint{endpoint(s.Listener.Addr())}}
+	port := freePort(t)
+	newGateway(t, nil).apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/"), Targets: to(b)}))
+	c := h2c(t)
+	stuck := &http.Client{Transport: c.Transport} // the same connection
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() { try(stuck, http.MethodPost, url(port, "/unread"), strings.Repeat("x", 4<<20), nil) })
+		<-waiting
+		res, err := stuck.Get(url(port, "/large"))
+		check(t, err)
+		defer res.Body.Close()
+	}
+	for range 3 {
+		got, err := try(c, http.MethodPost, url(port, "/read"), strings.Repeat("x", 4<<20), nil)
+		if err != nil || got.body != fmt.Sprint(4<<20) {
+			t.Errorf("got %d %q, %v", got.code, got.body, err)
+			break
+		}
+	}
+	close(release)
+	wg.Wait()
 }
