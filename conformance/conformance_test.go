@@ -18,14 +18,14 @@ const inside = "STRATA_CONFORMANCE_INSIDE"
 
 var (
 	report  = flag.String("strata.report", "", "file to write the report to")
-	only    = flag.String("strata.test", "", "short name of the only test to run")
+	only    = flag.String("strata.test", "", "the only test to run: a short name of the suite's, TestRoutePolicy or TestRollout")
 	version = flag.String("strata.version", "unknown", "version of Strata in the report")
 	keep    = flag.Bool("strata.keep", false, "leave the node running")
 )
 
 // TestConformance starts a node with our gateways and runs the suite (TestSuite), and what
-// tests our own extension (TestRoutePolicy), in the node's network, where the gateways'
-// addresses are.
+// the suite does not ask for (TestRoutePolicy, TestRollout), in the node's network, where the
+// gateways' addresses are.
 func TestConformance(t *testing.T) {
 	if os.Getenv(inside) != "" {
 		t.Skip("runs the suite, which this is")
@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--net=/proc/" + strconv.Itoa(initProcess(t, c)) + "/ns/net", "--", self, "-test.run=^(TestSuite|TestRoutePolicy)$", "-test.v", "-test.timeout=0"}
+	args := []string{"--net=/proc/" + strconv.Itoa(initProcess(t, c)) + "/ns/net", "--", self, "-test.run=^(TestSuite|TestRoutePolicy|TestRollout)$", "-test.v", "-test.timeout=0"}
 	flag.Visit(func(f *flag.Flag) {
 		if strings.HasPrefix(f.Name, "strata.") {
 			args = append(args, "-"+f.Name+"="+f.Value.String())

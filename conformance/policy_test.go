@@ -34,12 +34,12 @@ import (
 //go:embed testdata/policy.yaml
 var policies string
 
-// policyTest is the name by which -strata.test asks for TestRoutePolicy.
-const policyTest = "RoutePolicy"
-
-// TestRoutePolicy asks a gateway for what RoutePolicies limit. It runs where the suite does.
-func TestRoutePolicy(t *testing.T) {
-	if os.Getenv(inside) == "" || *only != "" && *only != policyTest {
+// fixture makes the gateway and the routes of testdata/policy.yaml, and returns the
+// gateway's address. It runs where the suite does, and skips the test if -strata.test asks
+// for another one.
+func fixture(t *testing.T) (*cluster.Client, *issuer, string) {
+	t.Helper()
+	if os.Getenv(inside) == "" || *only != "" && *only != t.Name() {
 		t.Skip("TestConformance runs this in a node")
 	}
 	client, err := cluster.Open(os.Getenv("KUBECONFIG"))
@@ -65,8 +65,12 @@ func TestRoutePolicy(t *testing.T) {
 			t.Fatalf("%s: %v", cluster.Name(o), err)
 		}
 	}
-	base := "http://" + address(t, client)
+	return client, i, "http://" + address(t, client)
+}
 
+// TestRoutePolicy asks a gateway for what RoutePolicies limit.
+func TestRoutePolicy(t *testing.T) {
+	client, i, base := fixture(t)
 	t.Run("rate", func(t *testing.T) {
 		eventually(t, func() error { return ask(t, base+"/limited", "", "", http.StatusOK) })
 		limited := 0
@@ -88,7 +92,7 @@ func TestRoutePolicy(t *testing.T) {
 	})
 	t.Run("token", func(t *testing.T) {
 		eventually(t, func() error { return ask(t, base+"/token", "", i.token(t, "shop"), http.StatusOK) })
-		for name, token := range map[string]string{"no token": "", "another audience": i.token(t, "bank"), "another key": newIssuer(t, server.Hostname()).token(t, "shop")} {
+		for name, token := range map[string]string{"no token": "", "another audience": i.token(t, "bank"), "another key": newIssuer(t, i.host).token(t, "shop")} {
 			if err := ask(t, base+"/token", "", token, http.StatusUnauthorized); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -161,6 +165,14 @@ func ask(t *testing.T, at, body, token string, want int) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	return askBy(ctx, fresh, at, body, token, want)
+}
+
+// fresh makes a connection for each request: one that was made before the node knew the
+// address may lead anywhere, and would be kept.
+var fresh = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+func askBy(ctx context.Context, c *http.Client, at, body, token string, want int) error {
 	method := http.MethodGet
 	if body != "" {
 		method = http.MethodPost
@@ -172,7 +184,7 @@ func ask(t *testing.T, at, body, token string, want int) error {
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := c.Do(r)
 	if err != nil {
 		return err
 	}
@@ -189,8 +201,8 @@ func ask(t *testing.T, at, body, token string, want int) error {
 
 // issuer is an OpenID Connect issuer with one key.
 type issuer struct {
-	url, ca string
-	key     *ecdsa.PrivateKey
+	host, url, ca string
+	key           *ecdsa.PrivateKey
 }
 
 // newIssuer serves an issuer at an address of this network namespace.
@@ -212,7 +224,7 @@ func newIssuer(t *testing.T, host string) *issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &issuer{url: "https://" + l.Addr().String(), ca: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), key: key}
+	i := &issuer{host: host, url: "https://" + l.Addr().String(), ca: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), key: key}
 	mux := http.NewServeMux()
 	answer := func(path string, v any) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
