@@ -19,8 +19,8 @@ import (
 	"github.com/stratahq/strata/internal/node"
 )
 
-// buildWorkloads builds the images that an environment's workloads have recipes for,
-// and puts their digests into the release of the environment, as promotion does for
+// buildWorkloads builds the images that an environment's workloads have recipes for, and
+// those of the platform's own programs that run in it, and puts their digests into the release of the environment, as promotion does for
 // others: so a plan says which code runs, and changed code is a change. It returns how
 // many images there are. The release that the repository holds wins.
 func (a *app) buildWorkloads(ctx context.Context, r *check.Result, e *model.Environment, note func(string)) (int, error) {
@@ -42,6 +42,7 @@ func (a *app) buildWorkloads(ctx context.Context, r *check.Result, e *model.Envi
 		missing  []string // containers
 		ref      string
 	}
+	registry := cmp.Or(pushRegistry(e), image.Registry)
 	var jobs []*job
 	for _, w := range r.Model.Workloads {
 		name := w.Metadata.Name
@@ -73,9 +74,23 @@ func (a *app) buildWorkloads(ctx context.Context, r *check.Result, e *model.Envi
 			if err != nil {
 				return fmt.Errorf("image of %s: %w", j.workload, err)
 			}
-			j.ref = img.RefIn(cmp.Or(pushRegistry(e), image.Registry))
+			j.ref = img.RefIn(registry)
 			return nil
 		})
+	}
+	var own *model.PlatformRelease
+	if e.ControlPlane() && rel.Spec.Platform == nil {
+		own = &model.PlatformRelease{}
+		for name, ref := range map[string]*string{"proxy": &own.Proxy, "control": &own.Control} {
+			g.Go(func() error {
+				img, err := b.Build(ctx, b.Recipes[name])
+				if err != nil {
+					return fmt.Errorf("image of the platform's %s: %w", name, err)
+				}
+				*ref = img.RefIn(registry)
+				return nil
+			})
+		}
 	}
 	if err := g.Wait(); err != nil {
 		return 0, err
@@ -89,6 +104,9 @@ func (a *app) buildWorkloads(ctx context.Context, r *check.Result, e *model.Envi
 			wr.Images[c] = j.ref
 		}
 		rel.Spec.Workloads[j.workload] = wr
+	}
+	if own != nil {
+		rel.Spec.Platform = own
 	}
 	return len(jobs), nil
 }

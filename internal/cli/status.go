@@ -19,10 +19,12 @@ import (
 	"github.com/stratahq/strata/internal/cli/view"
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/compile"
+	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/engine"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/node"
+	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/status"
 	"github.com/stratahq/strata/internal/store"
 )
@@ -198,7 +200,7 @@ func (s *looking) digests(images status.Images) (func(graph.Unit) string, error)
 	s.images = images
 	s.digest = func(u graph.Unit) string {
 		with, ok := compiled.Graph.Unit(u.Addr)
-		if !ok || u.Kind == graph.Kube && unsure[u.Workload] {
+		if !ok || unsure[u.Addr] {
 			return ""
 		}
 		return t.UnitDigest(with)
@@ -206,18 +208,29 @@ func (s *looking) digests(images status.Images) (func(graph.Unit) string, error)
 	return s.digest, nil
 }
 
-// with compiles a local environment with the images that run, and names the workloads of
-// which one is not known. Elsewhere the release says which images there are.
-func (s *looking) with(images status.Images) (*compile.Compiled, map[string]bool, error) {
+// with compiles a local environment with the images that run, and names the units of which
+// one is not known. Elsewhere the release says which images there are.
+func (s *looking) with(images status.Images) (*compile.Compiled, map[addr.Unit]bool, error) {
 	if s.env.Spec.Cloud != model.CloudLocal {
 		return s.compiled, nil, nil
 	}
 	env := s.env.Metadata.Name
 	release := &model.Release{Metadata: model.Metadata{Name: env}, Spec: model.ReleaseSpec{Workloads: map[string]model.WorkloadRelease{}}}
 	given, _ := s.check.Model.Release(env)
-	unsure := map[string]bool{}
+	mesh := addr.Platform(env, "mesh")
+	own := &model.PlatformRelease{Proxy: images[mesh.Name][config.SidecarName], Control: images[mesh.Name][kube.ControlContainer]}
+	if given != nil && given.Spec.Platform != nil {
+		own = given.Spec.Platform
+	}
+	unknown := own.Proxy == "" || own.Control == ""
+	if !unknown {
+		release.Spec.Platform = own
+	}
+	unsure := map[addr.Unit]bool{mesh: unknown}
 	for _, w := range s.check.Model.Workloads {
 		name := w.Metadata.Name
+		unit := addr.Workload(env, name)
+		unsure[unit] = unknown
 		all := map[string]string{}
 		if given != nil {
 			maps.Copy(all, given.Spec.Workloads[name].Images)
@@ -225,7 +238,7 @@ func (s *looking) with(images status.Images) (*compile.Compiled, map[string]bool
 		for c := range w.Containers {
 			if w.Containers[c].Image == model.BuiltImage && all[c] == "" {
 				all[c] = images[name][c]
-				unsure[name] = unsure[name] || all[c] == ""
+				unsure[unit] = unsure[unit] || all[c] == ""
 			}
 		}
 		release.Spec.Workloads[name] = model.WorkloadRelease{Images: all}

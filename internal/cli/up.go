@@ -209,7 +209,7 @@ func (a *app) upReady(ctx context.Context, st *steps, s *session, started time.T
 	limit, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return st.do("wait until all is ready", false, func() (string, error) {
-		n, err := c.WaitReady(limit, "app.kubernetes.io/managed-by=strata", started, st.detail)
+		n, err := c.WaitReady(limit, "app.kubernetes.io/managed-by in (strata, strata-control)", started, st.detail)
 		return plural(n, "deployment"), err
 	})
 }

@@ -27,6 +27,8 @@ type State struct {
 // nothing but the object.
 func StateOf(obj *unstructured.Unstructured) State {
 	switch obj.GetKind() {
+	case "Gateway":
+		return gatewayState(obj)
 	case "Deployment", "StatefulSet", "DaemonSet", "Job", "Pod", "PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "APIService", "ReplicaSet":
 	default:
 		// Others are ready when they are there. Routes and autoscalers have conditions,
@@ -44,6 +46,29 @@ func StateOf(obj *unstructured.Unstructured) State {
 	}
 	if s.Ready {
 		s.Reason = ""
+	}
+	return s
+}
+
+// gatewayState says how a Gateway of the Gateway API is: ready when its controller says
+// that it serves, and failed when that does not take it.
+func gatewayState(obj *unstructured.Unstructured) State {
+	conditions, _, _ := unstructured.NestedSlice(obj.Object, "status", "conditions")
+	s := State{Reason: "no controller has looked at it yet"}
+	for _, one := range conditions {
+		c, _ := one.(map[string]any)
+		if seen, _, _ := unstructured.NestedInt64(c, "observedGeneration"); seen < obj.GetGeneration() {
+			continue
+		}
+		message, _, _ := unstructured.NestedString(c, "message")
+		switch {
+		case c["type"] == "Accepted" && c["status"] == "False":
+			return State{Failed: true, Reason: message}
+		case c["type"] == "Programmed" && c["status"] == "True":
+			return State{Ready: true}
+		case c["type"] == "Programmed" && message != "":
+			s.Reason = message
+		}
 	}
 	return s
 }

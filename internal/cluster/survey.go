@@ -64,7 +64,7 @@ func (c *Client) Survey(ctx context.Context, selector string, kinds []schema.Gro
 // statusful reports whether the status of a kind says something about how it is.
 func statusful(gvk schema.GroupVersionKind) bool {
 	switch gvk.Kind {
-	case "PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "APIService", "Pod", "ReplicaSet":
+	case "PersistentVolumeClaim", "Namespace", "CustomResourceDefinition", "APIService", "Pod", "ReplicaSet", "Gateway":
 		return true
 	}
 	return false

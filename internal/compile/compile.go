@@ -63,9 +63,7 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 		workloads: map[addr.Unit]*kube.Workload{},
 	}
 	c.kubeEnv = kubeEnv(repo.Platform, e)
-	if rel, ok := repo.Release(env); ok && rel.Spec.Platform != nil && e.ControlPlane() {
-		c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage = rel.Spec.Platform.Proxy, rel.Spec.Platform.Control
-	}
+	c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage = platformImages(repo, e)
 	c.stack = c.stackContext()
 	shared, err := json.Marshal(struct {
 		Format int
@@ -141,6 +139,13 @@ func (c *Compiled) digest(u *graph.Unit) error {
 	}
 	if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
 		fmt.Fprintln(h, c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage)
+	}
+	if u.Addr == addr.Platform(u.Addr.Env, definitionsUnit) {
+		d, err := kube.DefinitionsDigest()
+		if err != nil {
+			return fmt.Errorf("digest of %s: %w", u.Addr, err)
+		}
+		fmt.Fprintln(h, d)
 	}
 	if u.Addr == c.admission.Addr {
 		if err := enc.Encode(c.admission); err != nil {

@@ -202,10 +202,17 @@ func (c *Compiled) platformUnits() error {
 	if err := c.ownPlatformUnits(); err != nil {
 		return err
 	}
+	// A node of this machine, and a cluster that was there before, have the Gateway API.
+	if made := spec.Cluster == nil || spec.Cluster.Existing == nil; inCloud(spec) && made && c.kubeEnv.OwnGateways() {
+		c.add(graph.Unit{
+			Addr: addr.Platform(env, definitionsUnit), Layer: model.LayerNetworking, Kind: graph.Kube,
+			DependsOn: c.have(addr.Foundation(env, "cluster")),
+		})
+	}
 	if c.kubeEnv.ControlImage != "" {
 		c.add(graph.Unit{
 			Addr: addr.Platform(env, meshUnit), Layer: model.LayerNetworking, Kind: graph.Kube,
-			DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, "secrets")),
+			DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, "secrets"), addr.Platform(env, definitionsUnit)),
 		})
 	}
 	c.add(graph.Unit{
@@ -218,6 +225,9 @@ func (c *Compiled) platformUnits() error {
 // meshUnit is the unit of the control plane. Pods with a proxy start when it gives them
 // certificates.
 const meshUnit = "mesh"
+
+// definitionsUnit is the unit of the kinds that gateways are described by.
+const definitionsUnit = "gateway-api"
 
 // ownPlatformUnits adds a unit for each platform contract of the repository's
 // own that has a module in this cloud.
@@ -419,13 +429,7 @@ func kubeEnv(p *model.Platform, e *model.Environment) kube.Env {
 	}
 	if in := e.Spec.Ingress; in != nil {
 		k.IngressDomain, k.InternalDomain = in.Domain, in.Internal()
-		k.TLS = in.TLS
-	}
-	if k.TLS == "" {
-		k.TLS = "acme"
-		if e.Spec.Cloud == model.CloudLocal {
-			k.TLS = "platform-ca"
-		}
+		k.TLS = e.TLS()
 	}
 	return k
 }

@@ -32,6 +32,8 @@ func (c *Compiled) Objects(u graph.Unit) ([]kube.Object, error) {
 		objs, err = kube.RenderTeam(c.kubeEnv, t)
 	} else if u.Addr == addr.Platform(u.Addr.Env, meshUnit) {
 		objs, err = kube.RenderControl(c.kubeEnv, kube.Platform{Addr: u.Addr})
+	} else if u.Addr == addr.Platform(u.Addr.Env, definitionsUnit) {
+		objs, err = kube.RenderDefinitions(c.kubeEnv, kube.Platform{Addr: u.Addr})
 	} else if u.Addr == c.admission.Addr {
 		objs, err = kube.RenderAdmission(c.kubeEnv, c.admission)
 	} else if u.Addr == addr.Platform(u.Addr.Env, "gateway") {

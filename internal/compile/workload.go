@@ -328,5 +328,22 @@ func (c *Compiled) image(w *model.Workload, container string) string {
 // BuiltImageName is the name of the image that the platform builds for a
 // container from its workload's folder, for use on the machine that built it.
 func BuiltImageName(workload, container string) string {
-	return "strata.local/" + workload + "/" + container + ":built"
+	return localRegistry + workload + "/" + container + ":built"
+}
+
+// platformImages returns the images of the proxies and of the control plane: those of the
+// release or, on one's own machine, those that the platform builds. They are empty where
+// the environment has neither, and in a cloud environment without a release, where no
+// workload runs.
+func platformImages(repo *model.Repository, e *model.Environment) (proxy, control string) {
+	rel, ok := repo.Release(e.Metadata.Name)
+	switch {
+	case !e.ControlPlane():
+		return "", ""
+	case ok && rel.Spec.Platform != nil:
+		return rel.Spec.Platform.Proxy, rel.Spec.Platform.Control
+	case e.Spec.Cloud == model.CloudLocal:
+		return localRegistry + "proxy:built", localRegistry + "control:built"
+	}
+	return "", ""
 }

@@ -44,7 +44,7 @@ func TestLocal(t *testing.T) {
 		name string
 		run  func(*local, *testing.T)
 	}{
-		{"settled", settled}, {"inspected", inspected}, {"objects", objectsAccepted}, {"browser", browser}, {"secrets", secretsStay},
+		{"settled", settled}, {"inspected", inspected}, {"objects", objectsAccepted}, {"mesh", mesh}, {"browser", browser}, {"traced", traced}, {"secrets", secretsStay},
 		{"one change", oneChange}, {"restored", restored}, {"kills", kills}, {"down and up", downAndUp},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(l, t) }) {
@@ -75,7 +75,7 @@ func newLocal(t *testing.T) *local {
 		t.Skip("a node needs root")
 	}
 	bin := tools(t)
-	for _, name := range []string{"strata-kube", "strata-objectstore", "strata-kafka", "strata-entry", "strata-pause"} {
+	for _, name := range []string{"strata-kube", "strata-objectstore", "strata-kafka", "strata-entry", "strata-pause", "strata-proxy", "strata-control"} {
 		file, err := filepath.Abs(filepath.Join("../../bin", name))
 		if err != nil {
 			t.Fatal(err)

@@ -59,6 +59,20 @@ func (e *Environment) GatewayClass() string {
 	return config.GatewayClass
 }
 
+// TLS returns who issues the certificates of the environment's routes: acme, platform-ca
+// or disabled; empty where there is no ingress.
+func (e *Environment) TLS() string {
+	switch in := e.Spec.Ingress; {
+	case in == nil:
+		return ""
+	case in.TLS != "":
+		return in.TLS
+	case e.Spec.Cloud == CloudLocal:
+		return "disabled"
+	}
+	return "acme"
+}
+
 // Existing names what is already there: the outputs of the contract that
 // Strata would otherwise provide, by output name.
 type Existing map[string]any
@@ -130,7 +144,7 @@ type Ingress struct {
 	Domain         string `json:"domain" doc:"Domain below which route hosts without a dot are put." rule:"required;pattern=dns-name"`
 	InternalDomain string `json:"internalDomain,omitempty" doc:"The same for routes of class internal. Default: internal.<domain>." rule:"pattern=dns-name"`
 	Class          string `json:"class,omitempty" doc:"GatewayClass that serves the routes. Default: strata, or istio where that is the mesh." rule:"pattern=dns-label"`
-	TLS            string `json:"tls,omitempty" doc:"Who issues certificates: the platform's own CA, or ACME." rule:"enum=acme|platform-ca|disabled"`
+	TLS            string `json:"tls,omitempty" doc:"Who issues certificates: the platform's own CA, or ACME. Default: acme; in local environments disabled." rule:"enum=acme|platform-ca|disabled"`
 }
 
 // Secrets says which central secrets service the environment uses.

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -27,28 +28,36 @@ import (
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
-// routes serves the routes of *.localhost names by plain HTTP: hosts, path prefixes
-// and backends of HTTPRoutes, and none of their filters. It stands in until the
-// environment's gateway does.
+// routes leads requests for *.localhost names to the environment's gateways. All that it
+// knows of an HTTPRoute is which names belong to which Gateway; everything else is the
+// gateways' business.
 type routes struct {
 	c        Config
 	services corelisters.ServiceLister
 	list     cache.GenericLister
+	port     int // of the gateways' Services
 	synced   []cache.InformerSynced
 	changed  flag
 	table    atomic.Pointer[[]route]
 	log      *slog.Logger
 }
 
-// route is a host and a path that lead to a service.
+// route is a name that a gateway serves.
 type route struct {
-	host, path string
-	to         *httputil.ReverseProxy
+	host string
+	to   *httputil.ReverseProxy
 }
+
+// gatewayLabel has, on a gateway's Service, the name of its Gateway (GEP-1762); gatewayPort
+// is where the gateways serve plain HTTP.
+const (
+	gatewayLabel = "gateway.networking.k8s.io/gateway-name"
+	gatewayPort  = 80
+)
 
 func newRoutes(c Config, f informers.SharedInformerFactory, d dynamicinformer.DynamicSharedInformerFactory, log *slog.Logger) *routes {
 	i := d.ForResource(schema.GroupVersionResource{Group: gatewayv1.GroupName, Version: "v1", Resource: "httproutes"})
-	r := &routes{c: c, services: f.Core().V1().Services().Lister(), list: i.Lister(), changed: newFlag(), log: log}
+	r := &routes{c: c, services: f.Core().V1().Services().Lister(), list: i.Lister(), port: gatewayPort, changed: newFlag(), log: log}
 	r.synced = []cache.InformerSynced{watch(i.Informer(), r.changed), watch(f.Core().V1().Services().Informer(), r.changed)}
 	r.table.Store(&[]route{})
 	return r
@@ -106,42 +115,49 @@ func (r *routes) rebuild() {
 		}
 		table = append(table, r.routesOf(&hr)...)
 	}
-	// The longest name wins, those without "*" before those with, and then the longest path.
+	// The longest name wins, those without "*" before those with.
 	slices.SortStableFunc(table, func(a, b route) int {
 		wild := func(r route) int { return strings.Count(r.host, "*") }
-		return cmp.Or(wild(a)-wild(b), len(b.host)-len(a.host), strings.Compare(a.host, b.host), len(b.path)-len(a.path))
+		return cmp.Or(wild(a)-wild(b), len(b.host)-len(a.host), strings.Compare(a.host, b.host))
 	})
 	r.table.Store(&table)
 }
 
+// routesOf returns the names of a route, with the gateway that serves them.
 func (r *routes) routesOf(hr *gatewayv1.HTTPRoute) []route {
 	var out []route
-	for _, rule := range hr.Spec.Rules {
-		if len(rule.BackendRefs) == 0 {
+	for _, parent := range hr.Spec.ParentRefs {
+		if parent.Kind != nil && *parent.Kind != "Gateway" {
 			continue
 		}
-		ref := rule.BackendRefs[0]
-		svc, err := r.services.Services(hr.Namespace).Get(string(ref.Name))
-		if err != nil || ref.Port == nil || svc.Spec.ClusterIP == "" {
+		namespace := hr.Namespace
+		if parent.Namespace != nil {
+			namespace = string(*parent.Namespace)
+		}
+		svc := r.service(namespace, string(parent.Name))
+		if svc == "" {
 			continue
 		}
-		proxy := r.proxy(net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(int(*ref.Port))), hr.Namespace+"/"+string(ref.Name))
-		paths := []string{"/"}
-		if len(rule.Matches) > 0 {
-			paths = nil
-			for _, m := range rule.Matches {
-				if m.Path != nil && m.Path.Value != nil {
-					paths = append(paths, *m.Path.Value)
-				}
-			}
-		}
+		proxy := r.proxy(net.JoinHostPort(svc, strconv.Itoa(r.port)), namespace+"/"+string(parent.Name))
 		for _, h := range hr.Spec.Hostnames {
-			for _, p := range paths {
-				out = append(out, route{host: strings.ToLower(string(h)), path: p, to: proxy})
-			}
+			out = append(out, route{host: strings.ToLower(string(h)), to: proxy})
 		}
 	}
 	return out
+}
+
+// service returns the address of a Gateway's Service; empty where it has none.
+func (r *routes) service(namespace, gateway string) string {
+	list, err := r.services.Services(namespace).List(labels.SelectorFromSet(labels.Set{gatewayLabel: gateway}))
+	if err != nil {
+		return ""
+	}
+	for _, s := range list {
+		if s.Spec.ClusterIP != "" && slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == r.port }) {
+			return s.Spec.ClusterIP
+		}
+	}
+	return ""
 }
 
 // transport makes a connection for each request: one that was kept would go on leading
@@ -156,13 +172,12 @@ func (r *routes) proxy(addr, name string) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(target)
-			p.SetXForwarded()
 			p.Out.Host = p.In.Host
 		},
 		Transport: transport,
 		ErrorHandler: func(w http.ResponseWriter, q *http.Request, err error) {
-			r.log.Error("route", "service", name, "path", q.URL.Path, "error", err)
-			http.Error(w, fmt.Sprintf("%s does not answer. `strata status` says how it is.", name), http.StatusBadGateway)
+			r.log.Error("route", "gateway", name, "path", q.URL.Path, "error", err)
+			http.Error(w, fmt.Sprintf("The gateway %s does not answer. `strata status` says how it is.", name), http.StatusBadGateway)
 		},
 	}
 }
@@ -173,20 +188,11 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	known := false
 	for _, t := range *r.table.Load() {
-		if !t.serves(host) {
-			continue
-		}
-		known = true
-		if under(q.URL.Path, t.path) {
+		if t.serves(host) {
 			t.to.ServeHTTP(w, q)
 			return
 		}
-	}
-	if known {
-		http.Error(w, "No route of "+host+" has this path.", http.StatusNotFound)
-		return
 	}
 	http.Error(w, "No route has the name "+strconv.Quote(host)+". `strata status` lists the routes.", http.StatusNotFound)
 }
@@ -196,10 +202,4 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 func (t route) serves(host string) bool {
 	below, wild := strings.CutPrefix(t.host, "*")
 	return t.host == host || wild && strings.HasSuffix(host, below)
-}
-
-// under reports whether a path is a prefix of another, in whole segments.
-func under(path, prefix string) bool {
-	prefix = strings.TrimSuffix(prefix, "/")
-	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }

@@ -21,72 +21,74 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// backend is a service of its own that says its name and what it was asked.
-func backend(t *testing.T, services cache.Indexer, name string) gatewayv1.HTTPBackendRef {
+// gateway is a gateway's Service at an address of loopback, which says its name and what it
+// was asked.
+func gateway(t *testing.T, services cache.Indexer, name, address string) (port int) {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, name+" "+r.Host+r.URL.Path+" for "+r.Header.Get("X-Forwarded-Host"))
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, name+" "+r.Host+r.URL.Path+" for "+r.Header.Get("X-Forwarded-For"))
 	}))
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
 	t.Cleanup(s.Close)
-	host, text, err := net.SplitHostPort(s.Listener.Addr().String())
-	if err != nil {
+	at, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatal(l.Addr())
+	}
+	svc := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "edge", Name: name + "-strata", Labels: map[string]string{gatewayLabel: name}},
+		Spec:       corev1.ServiceSpec{ClusterIP: at.IP.String(), Ports: []corev1.ServicePort{{Port: int32(at.Port)}}},
+	}
+	if err := services.Add(svc); err != nil {
 		t.Fatal(err)
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := services.Add(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name}, Spec: corev1.ServiceSpec{ClusterIP: host}}); err != nil {
-		t.Fatal(err)
-	}
-	port := gatewayv1.PortNumber(n)
-	return gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{Name: gatewayv1.ObjectName(name), Port: &port}}}
-}
-
-func rule(to gatewayv1.HTTPBackendRef, paths ...string) gatewayv1.HTTPRouteRule {
-	r := gatewayv1.HTTPRouteRule{BackendRefs: []gatewayv1.HTTPBackendRef{to}}
-	for _, p := range paths {
-		r.Matches = append(r.Matches, gatewayv1.HTTPRouteMatch{Path: &gatewayv1.HTTPPathMatch{Value: &p}})
-	}
-	return r
+	return at.Port
 }
 
 func TestRoutes(t *testing.T) {
 	t.Parallel()
 	services := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	list := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	port := gateway(t, services, "public", "127.0.0.1:0")
+	gateway(t, services, "internal", net.JoinHostPort("127.0.0.2", strconv.Itoa(port)))
 	r := &routes{
-		services: corelisters.NewServiceLister(services), log: slog.New(slog.DiscardHandler),
+		services: corelisters.NewServiceLister(services), log: slog.New(slog.DiscardHandler), port: port,
 		list: cache.NewGenericLister(list, schema.GroupResource{Group: gatewayv1.GroupName, Resource: "httproutes"}),
 	}
-	missing := gatewayv1.HTTPBackendRef{BackendRef: gatewayv1.BackendRef{BackendObjectReference: gatewayv1.BackendObjectReference{Name: "missing"}}}
-	hr := &gatewayv1.HTTPRoute{
-		TypeMeta: metav1.TypeMeta{APIVersion: gatewayv1.GroupName + "/v1", Kind: "HTTPRoute"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "r"},
-		Spec: gatewayv1.HTTPRouteSpec{
-			Hostnames: []gatewayv1.Hostname{"shop.localhost", "*.wild.localhost"},
-			Rules:     []gatewayv1.HTTPRouteRule{rule(backend(t, services, "web")), rule(backend(t, services, "api"), "/api", "/v2/api"), rule(missing, "/missing")},
-		},
-	}
-	u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(hr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := list.Add(&unstructured.Unstructured{Object: u}); err != nil {
-		t.Fatal(err)
+	edge := gatewayv1.Namespace("edge")
+	for parent, hosts := range map[gatewayv1.ObjectName][]gatewayv1.Hostname{
+		"public": {"shop.localhost", "*.wild.localhost"}, "internal": {"office.wild.localhost"}, "nobody": {"lost.localhost"},
+	} {
+		hr := &gatewayv1.HTTPRoute{
+			TypeMeta: metav1.TypeMeta{APIVersion: gatewayv1.GroupName + "/v1", Kind: "HTTPRoute"}, ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: string(parent)},
+			Spec: gatewayv1.HTTPRouteSpec{
+				CommonRouteSpec: gatewayv1.CommonRouteSpec{ParentRefs: []gatewayv1.ParentReference{{Namespace: &edge, Name: parent}}}, Hostnames: hosts,
+			},
+		}
+		u, err := runtime.DefaultUnstructuredConverter.ToUnstructured(hr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := list.Add(&unstructured.Unstructured{Object: u}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	r.rebuild()
 	front := httptest.NewServer(r)
 	defer front.Close()
 	for _, tt := range []struct{ host, path, want string }{
-		{"shop.localhost", "/", "web shop.localhost/ for shop.localhost"},
-		{"SHOP.localhost:8080", "/apis", "web SHOP.localhost:8080/apis for"},
-		{"shop.localhost", "/api", "api shop.localhost/api"},
-		{"shop.localhost", "/api/x", "api shop.localhost/api/x"},
-		{"shop.localhost", "/v2/api/", "api shop.localhost/v2/api/"},
-		{"shop.localhost", "/missing", "web "},
-		{"a.wild.localhost", "/", "web a.wild.localhost/"},
+		{"shop.localhost", "/", "public shop.localhost/ for"},
+		{"SHOP.localhost:8080", "/apis/x", "public SHOP.localhost:8080/apis/x for"},
+		{"a.wild.localhost", "/", "public a.wild.localhost/"},
+		{"office.wild.localhost", "/", "internal office.wild.localhost/"},
 		{"wild.localhost", "/", `No route has the name "wild.localhost"`},
 		{"other.localhost", "/", `No route has the name "other.localhost"`},
+		{"lost.localhost", "/", `No route has the name "lost.localhost"`},
 	} {
 		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, front.URL+tt.path, nil)
 		if err != nil {

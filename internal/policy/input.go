@@ -21,7 +21,7 @@ type Environment struct {
 func EnvironmentOf(e *model.Environment) Environment {
 	out := Environment{Name: e.Metadata.Name, Cloud: e.Spec.Cloud, Region: e.Spec.Region, Protected: e.Spec.Protected}
 	if e.Spec.Ingress != nil {
-		out.TLS, out.Domain = e.Spec.Ingress.TLS, e.Spec.Ingress.Domain
+		out.TLS, out.Domain = e.TLS(), e.Spec.Ingress.Domain
 	}
 	return out
 }

@@ -11,8 +11,10 @@ import (
 
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/cluster"
+	render "github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/runner/kube"
 	"github.com/stratahq/strata/internal/store"
 )
@@ -32,7 +34,8 @@ type Source struct {
 	Routes []Route
 }
 
-// Images are the images that run, by workload and container.
+// Images are the images that run, by workload and container; those of the control plane
+// by the name of its unit, with the proxies' as that of their container.
 type Images map[string]map[string]string
 
 // maxExplained bounds the controllers that are looked at closely: one screen shows no
@@ -261,16 +264,21 @@ func (u *Unit) controller(l *cluster.Controller, sees seen) {
 	u.Why = append(u.Why, why...)
 }
 
-// images returns the images that workloads' pods are to run.
+// images returns the images that workloads' pods, and those of the control plane, are to
+// run.
 func (s seen) images() Images {
 	out := Images{}
 	for _, l := range s.controllers {
 		u, err := addr.ParseUnit(l.Unit)
 		workload, ok := strings.CutPrefix(u.Name, "workloads/")
-		if err != nil || !ok || strings.Contains(workload, "/") {
-			continue
+		switch {
+		case err != nil:
+		case ok && !strings.Contains(workload, "/"):
+			out[workload] = l.Images()
+		case u == addr.Platform(u.Env, "mesh"):
+			out[u.Name] = l.Images()
+			out[u.Name][config.SidecarName] = l.Object.GetAnnotations()[render.AnnotationImages]
 		}
-		out[workload] = l.Images()
 	}
 	return out
 }

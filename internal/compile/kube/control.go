@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -53,6 +54,10 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 		// the unit of those makes it.
 		objs = append(objs, namespace(env, cluster.SecretsNamespace, r.labels, r.annotations))
 	}
+	if env.OwnGateways() {
+		// It looks there before it is ready, so the namespace is there before the gateways.
+		objs = append(objs, namespace(env, GatewayNamespace, labels(env, GatewayNamespace, "gateway", "", nil), r.annotations))
+	}
 	objs = append(objs, &corev1.ServiceAccount{
 		TypeMeta: gvk("v1", "ServiceAccount"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount), AutomountServiceAccountToken: ptr(false),
 	})
@@ -66,6 +71,10 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 	if env.brokers() {
 		grants = append(grants, grant{r.meta(DataNamespace, config.ControlAccount), ScalingDataRules()})
 	}
+	if env.OwnGateways() {
+		// It runs the gateways there, and reads their certificates.
+		grants = append(grants, grant{r.meta(GatewayNamespace, config.ControlAccount), append(GatewayNamespaceRules(), GatewaySecretRules()...)})
+	}
 	objs = append(objs, granted(grants...)...)
 	objs = append(objs, reader)
 	objs = append(objs, r.networkPolicy(), r.service(), r.deployment())
@@ -75,7 +84,7 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 			Spec: policyv1.PodDisruptionBudgetSpec{MaxUnavailable: ptr(intstr.FromInt32(1)), Selector: r.selector(), UnhealthyPodEvictionPolicy: ptr(policyv1.AlwaysAllow)},
 		})
 	}
-	if env.ownGateways() {
+	if env.OwnGateways() {
 		objs = append(objs, &gwv1.GatewayClass{
 			TypeMeta: gvk(gatewayGroup, "GatewayClass"), ObjectMeta: r.meta("", config.GatewayClass),
 			Spec: gwv1.GatewayClassSpec{ControllerName: config.GatewayController, Description: ptr("Gateways of Strata.")},
@@ -109,7 +118,7 @@ func (r control) replicas() int32 {
 // clusterRole is what the control plane may do in the whole cluster.
 func (r control) clusterRole() []Object {
 	rules := slices.Concat(IdentityClusterRules(), ScalingClusterRules())
-	if r.env.ownGateways() {
+	if r.env.OwnGateways() {
 		rules = append(rules, GatewayClusterRules()...)
 	}
 	meta := r.meta("", config.ControlAccount)
@@ -200,7 +209,19 @@ func (r control) deployment() Object {
 }
 
 func (r control) args() []string {
-	return []string{"--platform=" + r.env.Platform, "--environment=" + r.env.Name, "--platform-domain=" + r.env.PlatformDomain}
+	out := []string{"--platform=" + r.env.Platform, "--environment=" + r.env.Name, "--platform-domain=" + r.env.PlatformDomain}
+	if !r.env.OwnGateways() {
+		return out
+	}
+	out = append(out, "--gateway-image="+r.env.ProxyImage, "--gateway-secret-namespaces="+GatewayNamespace, fmt.Sprintf("--gateway-replicas=%d", r.replicas()))
+	if r.env.Telemetry != "" {
+		out = append(out, "--gateway-telemetry="+r.env.Telemetry)
+	}
+	if r.env.Cloud == model.CloudLocal {
+		// Nobody gives Services of this machine an address; its own ports lead to them.
+		out = append(out, "--gateway-service=ClusterIP")
+	}
+	return out
 }
 
 func (r control) pod() corev1.PodSpec {

@@ -36,8 +36,8 @@ func (e Env) TrustDomain() string { return config.TrustDomain(e.Name, e.Platform
 // Sidecars reports whether workloads talk through proxies beside them.
 func (e Env) Sidecars() bool { return e.Mesh == model.MeshStrata && e.ProxyImage != "" }
 
-// ownGateways reports whether the environment's traffic enters by gateways of our own.
-func (e Env) ownGateways() bool {
+// OwnGateways reports whether the environment's traffic enters by gateways of our own.
+func (e Env) OwnGateways() bool {
 	return e.IngressDomain != "" && e.GatewayClass == config.GatewayClass && e.ControlImage != ""
 }
 

@@ -23,7 +23,8 @@ const (
 
 // RenderPlatform returns what an environment has once: the roles of access
 // rules with the bindings of those that hold for all teams, and, if it has an
-// ingress domain, the namespace and the Gateways through which traffic enters.
+// ingress domain, the Gateways through which traffic enters, with their namespace where
+// that is not RenderControl's.
 func RenderPlatform(env Env, p Platform) ([]Object, error) {
 	lab := labels(env, "strata-platform", "platform", "", nil)
 	ann := annotations(p.Addr, nil)
@@ -34,11 +35,9 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 		return access, nil
 	}
 	gwLab := labels(env, GatewayNamespace, "gateway", "", nil)
-	objs := append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
-	if env.ownGateways() {
-		// The controller runs the gateways here, and reads their certificates.
-		meta := metav1.ObjectMeta{Name: config.ControlAccount, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}
-		objs = append(objs, granted(grant{meta, append(GatewayNamespaceRules(), GatewaySecretRules()...)})...)
+	objs := access
+	if !env.OwnGateways() {
+		objs = append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
 	}
 	for _, class := range []string{ClassPublic, ClassInternal} {
 		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}))
@@ -92,7 +91,17 @@ func gateway(env Env, class string, meta metav1.ObjectMeta) Object {
 			},
 		}, listeners[0]}
 	}
-	return &gwv1.Gateway{TypeMeta: gvk(gatewayGroup, "Gateway"), ObjectMeta: meta, Spec: gwv1.GatewaySpec{GatewayClassName: name, Listeners: listeners}}
+	// Its pods belong to the environment and to the unit, like all that a unit makes.
+	infrastructure := &gwv1.GatewayInfrastructure{
+		Labels:      map[gwv1.LabelKey]gwv1.LabelValue{},
+		Annotations: map[gwv1.AnnotationKey]gwv1.AnnotationValue{AnnotationUnit: gwv1.AnnotationValue(meta.Annotations[AnnotationUnit])},
+	}
+	for _, l := range []string{labelPartOf, labelComponent, LabelEnvironment} {
+		infrastructure.Labels[gwv1.LabelKey(l)] = gwv1.LabelValue(meta.Labels[l])
+	}
+	return &gwv1.Gateway{TypeMeta: gvk(gatewayGroup, "Gateway"), ObjectMeta: meta, Spec: gwv1.GatewaySpec{
+		GatewayClassName: name, Listeners: listeners, Infrastructure: infrastructure,
+	}}
 }
 
 // CertificateName is the Secret in GatewayNamespace with the certificate of
