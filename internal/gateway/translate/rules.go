@@ -2,7 +2,6 @@ package translate
 
 import (
 	"fmt"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -128,15 +127,9 @@ func (e *entry) header(kind, name, value string) error {
 	return nil
 }
 
-// pathMatch returns the match of a path. Gateways compare paths without percent encoding.
+// pathMatch returns the match of a path. Its percent encoding is left to the gateway, which
+// reads it as it does that of requests.
 func pathMatch(kind gwv1.PathMatchType, value string) (*config.PathMatch, error) {
-	if kind != gwv1.PathMatchRegularExpression {
-		plain, err := url.PathUnescape(value)
-		if err != nil {
-			return nil, err
-		}
-		value = plain
-	}
 	switch kind {
 	case gwv1.PathMatchExact:
 		return &config.PathMatch{Kind: config.MatchExact, Value: value}, nil

@@ -107,7 +107,8 @@ const (
 
 // PathMatch matches the path: as a whole, by prefix in whole segments, or by RE2, which
 // has to match the whole path. The path is the one that the gateway has normalised, without
-// percent encoding (docs/gateway.md).
+// percent encoding (docs/gateway.md); values other than regular expressions are in percent
+// encoding, as in URLs.
 type PathMatch struct {
 	Kind  string `json:"kind"`
 	Value string `json:"value"`
