@@ -65,8 +65,18 @@ func dial(ctx context.Context, address string, conf *tls.Config) (*tls.Conn, err
 
 // transport returns the pool of connections for requests by mutual TLS.
 func transport(conf *tls.Config, http2 bool) *http.Transport {
+	var g gate
 	t := &http.Transport{
-		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address, conf) },
+		DialTLSContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			if http2 {
+				leave, err := g.enter(ctx, address)
+				if err != nil {
+					return nil, &connectError{err}
+				}
+				defer leave()
+			}
+			return dial(ctx, address, conf)
+		},
 		// Bodies pass as they are.
 		DisableCompression:     true,
 		IdleConnTimeout:        time.Minute,
@@ -128,7 +138,7 @@ func unsent(err error) bool {
 }
 
 func (s *sender) send(r *http.Request, e *balance.Endpoint, b *body) (*http.Response, error) {
-	out, url := *r, *r.URL
+	out, url := r.WithContext(whileWanted(r.Context())), *r.URL
 	url.Scheme, url.Host = "https", e.Address
 	out.URL = &url
 	if r.Body != nil && r.Body != http.NoBody {
@@ -138,7 +148,7 @@ func (s *sender) send(r *http.Request, e *balance.Endpoint, b *body) (*http.Resp
 	if r.Header.Get("Upgrade") != "" {
 		rt = s.upgrades
 	}
-	resp, err := rt.RoundTrip(&out)
+	resp, err := rt.RoundTrip(out)
 	if err == nil && resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get(notDelivered) != "" {
 		resp.Body.Close()
 		err = errNotDelivered

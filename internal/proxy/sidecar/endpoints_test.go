@@ -81,6 +81,8 @@ func TestEndpointsComeAndGo(t *testing.T) {
 func TestIdleSidecarsAskNobody(t *testing.T) {
 	m := newMesh(t)
 	m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP), call("db", config.ProtocolTCP)}})
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.asked) > 0 {
 		t.Errorf("names were looked up: %v", m.asked)
 	}
@@ -143,14 +145,17 @@ func TestEjection(t *testing.T) {
 			t.Error("a header between sidecars arrives")
 		}
 	}
-	if codes[503] != balance.Failures || codes[200] != 300-balance.Failures || bad.Load() != balance.Failures {
-		t.Errorf("codes %v, the sick pod got %d requests", codes, bad.Load())
+	// On a machine that is slow the pod's time out may be over before the test is.
+	ejections := 0
+	must(fmt.Sscanf(web.metric(t, "strata_ejections_total"), `strata_ejections_total{port="api"} %d`, &ejections))
+	if n := int(bad.Load()); ejections == 0 || n != codes[503] || codes[200] != 300-n || n < ejections*balance.Failures || n >= (ejections+1)*balance.Failures {
+		t.Errorf("codes %v, %d requests to the sick pod, %d ejections", codes, n, ejections)
 	}
-	if got := web.metric(t, "strata_ejections_total"); got != "strata_ejections_total{port=\"api\"} 1\n" {
-		t.Errorf("ejections: %s", got)
-	}
-	if got := web.metric(t, "strata_endpoints") + web.metric(t, "strata_endpoints_ejected"); got != "strata_endpoints{port=\"api\"} 2\nstrata_endpoints_ejected{port=\"api\"} 1\n" {
+	if got := web.metric(t, "strata_endpoints"); got != "strata_endpoints{port=\"api\"} 2\n" {
 		t.Errorf("endpoints: %s", got)
+	}
+	if got := web.metric(t, "strata_endpoints_ejected"); got != "strata_endpoints_ejected{port=\"api\"} 1\n" && ejections == 1 {
+		t.Errorf("ejected: %s", got)
 	}
 }
 
@@ -233,6 +238,8 @@ func TestNothingIsSentTwice(t *testing.T) {
 	if codes[200] == 0 || codes[502] == 0 || codes[200]+codes[502] != 60 {
 		t.Errorf("codes %v", codes)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for order, n := range seen {
 		if n > 1 {
 			t.Errorf("%q has been sent %d times", order, n)
