@@ -104,11 +104,14 @@ func slim(obj any) (any, error) {
 // Run reads metrics and serves them until ctx ends. It registers itself with the API server,
 // unless somebody else serves the same API in this cluster: then it says so and does nothing.
 func (a *API) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
 	for _, f := range []informers.SharedInformerFactory{a.factory, a.podFactory} {
 		f.Start(ctx.Done())
 		f.WaitForCacheSync(ctx.Done())
+		// It waits until the informers have stopped, which they do when they are told to.
 		defer f.Shutdown()
 	}
+	defer stop()
 	cert, err := a.certificate(ctx)
 	if err != nil {
 		return err
@@ -152,7 +155,8 @@ func (a *API) read(ctx context.Context) error {
 func (a *API) server(cert *certificate) (*basecmd.AdapterBase, error) {
 	o := options.NewCustomMetricsAdapterServerOptions()
 	o.SecureServing.BindPort = a.port
-	o.SecureServing.ServerCert.GeneratedCert = cert
+	// Nothing is written: the root file system cannot be.
+	o.SecureServing.ServerCert.CertDirectory = ""
 	o.Authentication.RemoteKubeConfigFile = a.kube
 	o.Authorization.RemoteKubeConfigFile = a.kube
 	// Nothing of ours is in the metrics of the library's own.
@@ -163,6 +167,12 @@ func (a *API) server(cert *certificate) (*basecmd.AdapterBase, error) {
 	}
 	s.InstallFlags()
 	s.WithExternalMetrics(a)
+	conf, err := s.Config()
+	if err != nil {
+		return nil, fmt.Errorf("metrics API at port %s: %w", strconv.Itoa(a.port), err)
+	}
+	// The library has made a certificate that the API server does not know.
+	conf.GenericConfig.SecureServing.Cert = cert
 	if _, err := s.Server(); err != nil {
 		return nil, fmt.Errorf("metrics API at port %s: %w", strconv.Itoa(a.port), err)
 	}
