@@ -74,8 +74,10 @@ func TestObjectNames(t *testing.T) {
 
 func TestImagesOfOurs(t *testing.T) {
 	obj := decodeYAML(t, `{spec: {template: {spec: {initContainers: [{image: "strata.local/a@sha256:1"}], containers: [{image: "strata.local/b@sha256:2"}, {image: docker.io/c}], note: strata.local/d}}}}`)
-	got := ours(obj)
-	if len(got) != 2 {
+	if got := (&environment{}).ours(obj); len(got) != 2 {
 		t.Errorf("%v", got)
+	}
+	if got := (&environment{Options: Options{Registry: "docker.io"}}).ours(obj); len(got) != 1 || got[0] != "docker.io/c" {
+		t.Errorf("%v, of a registry", got)
 	}
 }
