@@ -3,8 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -152,7 +151,7 @@ func serveRegistry(t *testing.T, nodeDir string) (host string, pushed func() int
 		t.Fatal(err)
 	}
 	manifests := make(chan struct{}, 1000)
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)))
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		if q.Method == http.MethodPut && strings.Contains(q.URL.Path, "/manifests/") {
 			manifests <- struct{}{}
