@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.opentelemetry.io/otel"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -287,6 +288,23 @@ func TestSpansAreExported(t *testing.T) {
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("nothing was exported")
+	}
+}
+
+// TestSpansThatCannotBeSent has variables that are meant for somebody else.
+func TestSpansThatCannotBeSent(t *testing.T) {
+	var told error
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { told = err }))
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+	telemetry := must(proxy.NewTelemetry(t.Context(), "web"))
+	if told == nil || !strings.Contains(told.Error(), "only http/protobuf is spoken") {
+		t.Errorf("told of %v", told)
+	}
+	w := httptest.NewRecorder()
+	telemetry.Observe(proxy.Inbound, "web", func(*http.Request) string { return "" }, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("got %d", w.Code)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -57,11 +58,13 @@ type Telemetry struct {
 // by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 // is set, as OpenTelemetry's other variables say (OTEL_SERVICE_NAME and
 // OTEL_RESOURCE_ATTRIBUTES among them); else none are made, and headers with a trace's
-// context (https://www.w3.org/TR/trace-context) pass as they are.
+// context (https://www.w3.org/TR/trace-context) pass as they are. So do they when these
+// variables make no sense, such as those of a workload that speaks gRPC to its collector:
+// otel.Handle is told, and traffic does not wait for it.
 func NewTelemetry(ctx context.Context, service string) (*Telemetry, error) {
 	client, err := newOTLPClient(os.Getenv)
 	if err != nil {
-		return nil, err
+		otel.Handle(err)
 	}
 	if client == nil {
 		return NewTelemetryWith(nil), nil

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,31 @@ func TestBodiesStream(t *testing.T) {
 			t.Errorf("then %q, %v", rest, err)
 		}
 	})
+}
+
+// TestExpectations has a client that waits to be told whether its body is wanted.
+func TestExpectations(t *testing.T) {
+	var read atomic.Int64
+	web, _ := pair(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/no" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
+		n, _ := io.Copy(io.Discard, r.Body)
+		read.Add(n)
+	}))
+	c := client(t, false)
+	c.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
+	for path, want := range map[string]int{"/yes": http.StatusOK, "/no": http.StatusRequestEntityTooLarge} {
+		r := request(t, "POST", web.url("api")+path, strings.NewReader(strings.Repeat("x", 1<<20)))
+		r.Header.Set("Expect", "100-continue")
+		if got := do(t, c, r); got.code != want {
+			t.Errorf("%s: %d", path, got.code)
+		}
+	}
+	if read.Load() != 1<<20 {
+		t.Errorf("%d bytes were read", read.Load())
+	}
 }
 
 func TestLargeBodies(t *testing.T) {
