@@ -31,10 +31,16 @@ func (a *API) register(ctx context.Context, c *certificate) (bool, error) {
 	if err != nil && !apierrors.IsNotFound(err) {
 		return false, err
 	}
+	metadata := map[string]any{"name": config.ScalingAPI, "labels": map[string]any{managedBy: config.ControlAccount}}
+	if owner, err := a.owner(ctx); err != nil {
+		return false, err
+	} else if owner != nil {
+		metadata["ownerReferences"] = []any{owner}
+	}
 	cert, _ := c.CurrentCertKeyContent()
 	want := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-		"metadata": map[string]any{"name": config.ScalingAPI, "labels": map[string]any{managedBy: config.ControlAccount}},
+		"metadata": metadata,
 		"spec": map[string]any{
 			"group": apiGroup, "version": apiVersion, "groupPriorityMinimum": int64(100), "versionPriority": int64(100),
 			"service":  map[string]any{"namespace": config.ControlNamespace, "name": config.ControlAccount, "port": int64(a.port)},
@@ -45,4 +51,18 @@ func (a *API) register(ctx context.Context, c *certificate) (bool, error) {
 		return false, fmt.Errorf("register the metrics API: %w", err)
 	}
 	return true, nil
+}
+
+// owner returns what the registration belongs to: the control plane's ClusterRole, with which
+// it is removed. One that is left, and leads to nobody, keeps every namespace of the cluster
+// from being deleted.
+func (a *API) owner(ctx context.Context) (map[string]any, error) {
+	r, err := a.client.RbacV1().ClusterRoles().Get(ctx, config.ControlAccount, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil // it runs outside of the cluster
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find what the metrics API's registration belongs to: %w", err)
+	}
+	return map[string]any{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": r.Name, "uid": string(r.UID)}, nil
 }

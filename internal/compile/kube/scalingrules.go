@@ -18,6 +18,8 @@ func ScalingClusterRules() []rbacv1.PolicyRule {
 		{APIGroups: []string{"certificates.k8s.io"}, Resources: []string{"clustertrustbundles"}, ResourceNames: []string{TrustBundle}, Verbs: []string{"get"}},
 		{APIGroups: []string{"apiregistration.k8s.io"}, Resources: []string{"apiservices"}, ResourceNames: []string{config.ScalingAPI}, Verbs: []string{"get", "patch"}},
 		{APIGroups: []string{"apiregistration.k8s.io"}, Resources: []string{"apiservices"}, Verbs: []string{"create"}},
+		// What the registration is removed with.
+		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{config.ControlAccount}, Verbs: []string{"get"}},
 	}
 }
 
