@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -130,6 +131,34 @@ func TestLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	unlock()
+}
+
+// TestLeftovers checks that nothing in the folder of sockets outlives a killed container:
+// the lock of its server would name whoever has its process id now.
+func TestLeftovers(t *testing.T) {
+	c := &config{places: pod(t), service: "postgres"}
+	left := filepath.Join(c.run, ".s.PGSQL.5432.lock")
+	if err := os.WriteFile(left, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	if code, err := supervise(t.Context(), &fake{argv: []string{"true"}, setUp: func(int) error { return nil }}, c, log); code != 1 || err == nil {
+		t.Fatalf("beside a running server: code %d, %v", code, err)
+	}
+	if _, err := os.Stat(left); err != nil {
+		t.Fatalf("the lock of a running server: %v", err)
+	}
+	unlock()
+	if _, err := supervise(t.Context(), &fake{argv: []string{"true"}, setUp: func(int) error { return nil }}, c, log); err == nil {
+		t.Fatal("a server that ends at once is no success")
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock of a killed server: %v", err)
+	}
 }
 
 // TestScram checks what is kept of a password as a server does that is shown a proof

@@ -48,15 +48,15 @@ type process struct {
 
 // supervise runs a service until it ends or ctx does, and returns the exit code.
 func supervise(ctx context.Context, s service, c *config, log *slog.Logger) (int, error) {
-	if err := os.Remove(c.ready()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return 1, err
-	}
 	seen := c.fingerprint()
 	unlock, err := c.lock()
 	if err != nil {
 		return 1, err
 	}
 	defer unlock()
+	if err := c.clear(); err != nil {
+		return 1, err
+	}
 	if !c.tls {
 		log.Warn("there is no certificate, so this server speaks plain text", "expected", c.cert())
 	}
@@ -182,6 +182,20 @@ func (c *config) fingerprint() []byte {
 		h.Write(b)
 	}
 	return h.Sum(nil)
+}
+
+// clear empties the folder of sockets and locks, which outlives the container: the ids of
+// processes start again in the next one, so that a lock of a killed server soon names a
+// living process.
+func (c *config) clear() error {
+	left, err := os.ReadDir(c.run)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range left {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(c.run, e.Name())))
+	}
+	return err
 }
 
 // lock makes sure that no other server works on the volume. It ends with the process,
