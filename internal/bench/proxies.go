@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -12,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/stratahq/strata/internal/proxy/config"
@@ -30,6 +30,7 @@ type subject struct {
 
 // places are the files and ports of the subjects.
 type places struct {
+	ctx   context.Context // ends the subjects
 	dir   string
 	proxy string // the binary of ours
 	app   string // the application's address
@@ -40,8 +41,8 @@ type places struct {
 // serverName is for proxies that know certificates by DNS names alone.
 const serverName = "server.test"
 
-func newPlaces(dir, proxy, app string) (*places, error) {
-	p := &places{dir: dir, proxy: proxy, app: app}
+func newPlaces(ctx context.Context, dir, proxy, app string) (*places, error) {
+	p := &places{ctx: ctx, dir: dir, proxy: proxy, app: app}
 	ca, err := proxytest.NewAuthority()
 	if err != nil {
 		return nil, err
@@ -76,13 +77,12 @@ func (p *places) write(name, content string) (string, error) {
 	return file, os.WriteFile(file, []byte(content), 0o600)
 }
 
-// start runs a program of the subject until stop.
-func (s *subject) start(dir, program string, args ...string) error {
-	cmd := exec.Command(program, args...)
+// start runs a program of the subject until stop, or until ctx ends.
+func (s *subject) start(p *places, program string, args ...string) error {
+	cmd := exec.CommandContext(p.ctx, program, args...)
 	cmd.Stderr = &s.stderr
 	// Caddy writes into its home.
-	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.Env = append(os.Environ(), "HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir, "XDG_DATA_HOME="+p.dir)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (p *places) haproxy(pair bool) (*subject, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.start(p.dir, "haproxy", "-db", "-f", file); err != nil {
+		if err := s.start(p, "haproxy", "-db", "-f", file); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +182,7 @@ func (p *places) haproxy(pair bool) (*subject, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, s.start(p.dir, "haproxy", "-db", "-f", file)
+	return s, s.start(p, "haproxy", "-db", "-f", file)
 }
 
 const caddyGlobal = "{\n\tadmin off\n\tauto_https off\n\tlog {\n\t\toutput discard\n\t}\n}\n"
@@ -207,7 +207,7 @@ func (p *places) caddy(pair bool) (*subject, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := s.start(p.dir, "caddy", "run", "--adapter", "caddyfile", "--config", file); err != nil {
+		if err := s.start(p, "caddy", "run", "--adapter", "caddyfile", "--config", file); err != nil {
 			return nil, err
 		}
 	}
@@ -215,7 +215,7 @@ func (p *places) caddy(pair bool) (*subject, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, s.start(p.dir, "caddy", "run", "--adapter", "caddyfile", "--config", file)
+	return s, s.start(p, "caddy", "run", "--adapter", "caddyfile", "--config", file)
 }
 
 // Addresses for our own, of which each wants ports that have fixed numbers.
@@ -259,7 +259,7 @@ func (p *places) sidecars() (*subject, error) {
 		if err != nil {
 			return s, err
 		}
-		if err := s.start(p.dir, p.proxy, "sidecar", "--config", file, "--credentials", c.volume.Key(), "--trust", c.volume.Trust(), "--address", c.address); err != nil {
+		if err := s.start(p, p.proxy, "sidecar", "--config", file, "--credentials", c.volume.Key(), "--trust", c.volume.Trust(), "--address", c.address); err != nil {
 			return s, err
 		}
 	}
@@ -296,5 +296,5 @@ func (p *places) gateway() (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.start(p.dir, p.proxy, "gateway", "--config", file, "--credentials", p.web.Key(), "--trust", p.web.Trust(), "--address", gatewayAddress, "--access-log=false")
+	return s, s.start(p, p.proxy, "gateway", "--config", file, "--credentials", p.web.Key(), "--trust", p.web.Trust(), "--address", gatewayAddress, "--access-log=false")
 }

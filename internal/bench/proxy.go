@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,18 +9,20 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
-// How the data plane is measured: all subjects in each round, so that what else the machine
-// does meets them alike.
+// How the data plane is measured: all subjects in each of many short rounds, so that what
+// else the machine does meets them alike, and the median leaves it out if it does not last.
 const (
-	rounds       = 5
-	flatOutFor   = 3 * time.Second
-	steadyFor    = 5 * time.Second
+	rounds       = 15
+	flatOutFor   = time.Second
+	steadyFor    = 2 * time.Second
 	steadyRate   = 1000
 	idleConns    = 1000
 	settleBefore = 2 * time.Second
@@ -63,7 +66,10 @@ func dataPlane(binary string) (err error) {
 	}), ReadHeaderTimeout: time.Minute}
 	go func() { _ = app.Serve(l) }()
 	defer app.Close()
-	p, err := newPlaces(dir, binary, l.Addr().String())
+	// Whoever interrupts this leaves no proxies behind.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p, err := newPlaces(ctx, dir, binary, l.Addr().String())
 	if err != nil {
 		return err
 	}
@@ -102,6 +108,9 @@ func dataPlane(binary string) (err error) {
 	for round := range rounds {
 		fmt.Fprintf(os.Stderr, "bench: the data plane, round %d of %d\n", round+1, rounds)
 		for i, s := range subjects {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			if err := results[i].round(s, &results[0]); err != nil {
 				return fmt.Errorf("%s: %w\n%s", s.name, err, s.stderr.String())
 			}
