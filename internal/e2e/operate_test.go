@@ -39,9 +39,9 @@ func TestSelection(t *testing.T) {
 	}
 	is("a unit", units("--unit", "network"), "account", "network")
 	is("two units", units("--unit", "network", "--unit", "dns"), "account", "dns", "network")
-	is("a workload", units("--workload", "mail"), "account", "cluster", "dns", "network", "platform/secrets", "teams/web",
+	is("a workload", units("--workload", "mail"), "account", "cluster", "dns", "network", "platform/policy", "platform/secrets", "teams/web",
 		"workloads/mail", "workloads/mail/files", "workloads/mail/name")
-	is("a layer", units("--layer", "security"), "cluster", "platform/secrets", "teams/web")
+	is("a layer", units("--layer", "security"), "cluster", "platform/policy", "platform/secrets", "teams/web")
 
 	w.must(0, "apply", "dev", "--offline", "--yes")
 	is("what needs the network", units("--destroy", "--unit", "network"), "network", "workloads/mail", "workloads/mail/files", "workloads/shop", "workloads/shop/files")
