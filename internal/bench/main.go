@@ -41,8 +41,8 @@ func run() error {
 	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
 	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
 	proxy := flag.String("proxy", "bin/strata-proxy", "the proxy to measure")
-	only := flag.String("only", "", "only this section: local or proxy; or scaling, which is a page of its own")
-	plot := flag.String("plot", "docs/scaling.svg", "file for the plot of scaling")
+	only := flag.String("only", "", "only this section: local or proxy; or scaling or rotation, which are pages of their own")
+	plots := flag.String("plots", "docs", "folder for the plots of scaling")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
 	if err != nil {
@@ -55,7 +55,9 @@ func run() error {
 	case "proxy":
 		return dataPlane(*proxy)
 	case "scaling":
-		return scaling(bin, *acme, *plot)
+		return scaling(bin, *acme, *plots)
+	case "rotation":
+		return rotation(bin, *acme)
 	default:
 		return fmt.Errorf("no section %q", *only)
 	}

@@ -21,7 +21,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -142,31 +141,7 @@ func (m *meshed) noWay(t *testing.T) {
 			addresses = append(addresses, net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(int(port.Port))))
 		}
 	}
-	began := time.Now()
-	pid, next := m.process(stranger, "strata-proxy"), make(chan string, len(addresses))
-	for _, a := range addresses {
-		next <- a
-	}
-	close(next)
-	var wg sync.WaitGroup
-	for range 64 {
-		wg.Go(func() {
-			err := inNetwork(pid, func() error {
-				for a := range next {
-					if conn, err := net.DialTimeout("tcp", a, time.Second); err == nil {
-						conn.Close()
-						t.Errorf("%s reaches %s", stranger, a)
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	t.Logf("%d addresses lead nowhere, as %s found in %s", len(addresses), stranger, time.Since(began).Round(time.Second))
+	nowhere(t, stranger, m.process(stranger, "strata-proxy"), addresses)
 	conn, err := m.dial("storefront", m.address("catalog", config.InboundBase), 5*time.Second)
 	if err != nil {
 		t.Fatalf("storefront does not reach the catalog that it calls: %v", err)
