@@ -17,6 +17,7 @@ LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 # programs, not goroutines that share anything.
 RACE     := $(shell grep -rlE --include='*.go' --exclude-dir=testdata --exclude-dir=e2e '^[[:space:]]*go (func|[a-z])|"golang.org/x/sync/errgroup"|strata/internal/par"' internal cmd 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 # What engines/build.sh uses too: what strata and an engine have in common is compiled once.
+# Neither needs C, so both do without: what depends on net would otherwise be compiled twice.
 SHARED := -trimpath '-gcflags=all=-dwarf=false'
 GODIRS   := $(wildcard cmd internal policies schemas modules engines examples conformance)
 
@@ -27,7 +28,7 @@ help: ## this list
 
 build: ## bin/strata, with the version from git, and the programs of ours that images contain
 	@mkdir -p bin
-	$(GO) build $(SHARED) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
+	CGO_ENABLED=0 $(GO) build $(SHARED) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/strata ./cmd/strata
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-pause ./cmd/strata-entry
 	CGO_ENABLED=0 $(GO) build $(SHARED) -buildvcs=false -ldflags '-s -w -buildid= -X main.version=$(RELEASE)' -o bin/ ./cmd/strata-proxy
 	CGO_ENABLED=0 $(GO) build $(SHARED) -buildvcs=false -ldflags '-s -w -buildid=' -o bin/ ./cmd/strata-control
@@ -44,7 +45,7 @@ bin/strata-kube: engines/kubernetes/go.mod engines/kubernetes/go.sum $(wildcard 
 	@engines/build.sh kubernetes . bin/strata-kube '-X $(KUBEVERSION).gitVersion=$(KUBE) -X $(KUBEVERSION).gitMajor=1 -X $(KUBEVERSION).gitMinor=$(word 2,$(subst ., ,$(KUBE))) -X $(KUBEVERSION).gitTreeState=clean'
 
 bin/strata-objectstore bin/strata-kafka: bin/strata-%: engines/%/go.mod engines/%/go.sum engines/%/main.go
-	@CGO_ENABLED=0 engines/build.sh $* . $@
+	@engines/build.sh $* . $@
 
 deps: ## what nodes need of the machine, from Debian, where root may install it
 	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables ip:iproute2 '/usr/*/cni/ptp:containernetworking-plugins'

@@ -7,6 +7,9 @@ name=$1 package=$2 output=$(realpath -m "$3") ldflags=${4:-}
 cd "$(dirname "$0")/$name"
 go=${GO:-go}
 
+# No engine needs C. With it, what depends on net would be compiled once more than for
+# the programs of ours that have none.
+export CGO_ENABLED=0
 # The same flags count what there is to build: others make other packages stale.
 flags=(-trimpath -buildvcs=false -ldflags "-s -w $ldflags" '-gcflags=all=-dwarf=false')
 echo "==> $name: looking what there is to build (the first time downloads its modules)"
