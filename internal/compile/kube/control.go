@@ -77,7 +77,11 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 	}
 	objs = append(objs, granted(grants...)...)
 	objs = append(objs, reader)
-	objs = append(objs, r.networkPolicy(), r.service(), r.deployment())
+	objs = append(objs, r.networkPolicy())
+	if env.OwnGateways() {
+		objs = append(objs, r.gatewayPolicy())
+	}
+	objs = append(objs, r.service(), r.deployment())
 	if r.replicas() > 1 {
 		objs = append(objs, &policyv1.PodDisruptionBudget{
 			TypeMeta: gvk("policy/v1", "PodDisruptionBudget"), ObjectMeta: r.meta(config.ControlNamespace, config.ControlAccount),

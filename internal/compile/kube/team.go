@@ -50,13 +50,7 @@ func RenderTeam(env Env, t Team) ([]Object, error) {
 		&netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: meta("default-deny"), Spec: netv1.NetworkPolicySpec{PolicyTypes: bothWays}},
 		&netv1.NetworkPolicy{TypeMeta: gvk("networking.k8s.io/v1", "NetworkPolicy"), ObjectMeta: meta("allow-dns"), Spec: netv1.NetworkPolicySpec{
 			PolicyTypes: []netv1.PolicyType{netv1.PolicyTypeEgress},
-			Egress: []netv1.NetworkPolicyEgressRule{{
-				To: []netv1.NetworkPolicyPeer{{
-					NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{labelNamespace: "kube-system"}},
-					PodSelector:       &metav1.LabelSelector{MatchLabels: map[string]string{"k8s-app": "kube-dns"}},
-				}},
-				Ports: []netv1.NetworkPolicyPort{netPort(53, "UDP"), netPort(53, "TCP")},
-			}},
+			Egress:      []netv1.NetworkPolicyEgressRule{dnsEgress()},
 		}},
 	)
 	return append(objs, istioTeam(env, meta)...), nil
