@@ -110,7 +110,7 @@ ingress_tls if {
 
 # METADATA
 # title: Network policies let in nobody unnamed
-# description: An ingress rule without "from", or from 0.0.0.0/0, opens the pods to everything that can reach the cluster.
+# description: An ingress rule without "from", or from 0.0.0.0/0, opens the pods to everything that can reach the cluster. Public gateways are there for everybody.
 # custom:
 #   id: network-policy-open
 #   severity: high
@@ -118,8 +118,14 @@ ingress_tls if {
 #   controls: ["CIS Kubernetes 5.3.2"]
 #   kinds: [NetworkPolicy]
 deny contains "an ingress rule lets in everybody" if {
+	not public_gateway
 	some rule in input.spec.ingress
 	open_rule(rule)
+}
+
+public_gateway if {
+	input.metadata.namespace == "strata-gateway"
+	input.spec.podSelector.matchLabels["gateway.networking.k8s.io/gateway-name"] == "public"
 }
 
 open_rule(rule) if not restricted_rule(rule)

@@ -267,7 +267,15 @@ test_network_policy_open_deny if {
 	t.says(deny, "lets in everybody") with input as netpol("web", {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]})
 }
 
-test_network_policy_open_allow if not t.says(deny, "lets in everybody") with input as netpol("web", {"ingress": [{"from": [{"podSelector": {}}]}]})
+test_network_policy_open_allow if {
+	not t.says(deny, "lets in everybody") with input as netpol("web", {"ingress": [{"from": [{"podSelector": {}}]}]})
+
+	gateway := {"podSelector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "public"}}, "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}
+	not t.says(deny, "lets in everybody") with input as json.patch(netpol("public", gateway), [{"op": "add", "path": "/metadata/namespace", "value": "strata-gateway"}])
+
+	# Labels of pods are anybody's; the namespace is not.
+	t.says(deny, "lets in everybody") with input as netpol("public", gateway)
+}
 
 test_network_policy_default_deny_deny if {
 	t.says(deny, "must select every pod") with input as netpol("default-deny", {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Ingress", "Egress"]})

@@ -79,7 +79,7 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 	objs = append(objs, reader)
 	objs = append(objs, r.networkPolicy())
 	if env.OwnGateways() {
-		objs = append(objs, r.gatewayPolicy())
+		objs = append(objs, r.gatewayPolicies()...)
 	}
 	objs = append(objs, r.service(), r.deployment())
 	if r.replicas() > 1 {
