@@ -14,6 +14,7 @@ import (
 	"github.com/stratahq/strata/internal/gateway"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/gateway/feed"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 // gatewaySettings are what the program is told about gateways.
@@ -21,6 +22,8 @@ type gatewaySettings struct {
 	options gateway.Options
 	// feed is the address where gateways ask for their configuration.
 	feed string
+	// authority says how their certificates are issued; without domains none are.
+	authority webca.Options
 }
 
 // flags adds the flags; what it returns completes the settings when they are parsed.
@@ -33,7 +36,14 @@ func (s *gatewaySettings) flags(f *flag.FlagSet) func() error {
 	replicas := f.Int("gateway-replicas", 2, "how many pods a gateway has")
 	namespaces := f.String("gateway-secret-namespaces", "", "namespaces with certificates of gateways, joined by commas (all)")
 	pull := f.String("gateway-pull-secrets", "", "Secrets beside the gateways to pull the image with, joined by commas")
+	ca := &s.authority
+	domains := f.String("web-ca-domains", "", "domains that the platform's own authority issues gateways' certificates for, joined by commas; without them it issues none")
+	f.StringVar(&ca.Namespace, "web-ca-namespace", "", "namespace of the gateways that get certificates")
+	f.DurationVar(&ca.CertificateLife, "web-certificate-life", 0, "how long a gateway's certificate holds (720h)")
+	f.DurationVar(&ca.RootLife, "web-ca-life", 0, "how long the authority holds (43800h)")
+	f.DurationVar(&ca.Overlap, "web-ca-overlap", 0, "how long the next authority is published before it signs (4320h)")
 	return func() error {
+		ca.Domains = split(*domains)
 		o.Deploy.Service, o.Deploy.Replicas = corev1.ServiceType(*service), int32(*replicas)
 		o.SecretNamespaces, o.Deploy.PullSecrets = split(*namespaces), split(*pull)
 		if o.Deploy.Service != corev1.ServiceTypeClusterIP && o.Deploy.Service != corev1.ServiceTypeLoadBalancer {
@@ -63,7 +73,17 @@ func (c *control) gateways() ([]part, error) {
 	td := c.identity.TrustDomain()
 	s.options.TrustDomain = td.Name()
 	f := feed.New(td.Name(), c.log)
-	g, err := gateway.New(gateway.Deps{REST: c.rest, Client: c.client, Feed: f, Log: c.log}, s.options)
+	deps := gateway.Deps{REST: c.rest, Client: c.client, Feed: f, Log: c.log}
+	var parts []part
+	if len(s.authority.Domains) > 0 {
+		ca, err := webca.New(webca.Deps{Client: c.client, Log: c.log, Events: c.events, Metrics: c.metrics}, s.authority)
+		if err != nil {
+			return nil, err
+		}
+		deps.Issuer = ca
+		parts = append(parts, part{name: "gateways' certificates", leads: true, run: ca.Lead})
+	}
+	g, err := gateway.New(deps, s.options)
 	if err != nil {
 		return nil, err
 	}
@@ -80,9 +100,9 @@ func (c *control) gateways() ([]part, error) {
 		server := &http.Server{Addr: s.feed, Handler: handler, TLSConfig: tlsconfig.MTLSServerConfig(c.identity, c.identity, tlsconfig.AuthorizeMemberOf(td))}
 		return c.serve(ctx, server, func() error { return server.ListenAndServeTLS("", "") })
 	}
-	return []part{
-		{name: "gateways", run: g.Run},
-		{name: "feed", run: serve},
-		{name: "gateways' pods", leads: true, run: g.Lead},
-	}, nil
+	return append(parts,
+		part{name: "gateways", run: g.Run},
+		part{name: "feed", run: serve},
+		part{name: "gateways' pods", leads: true, run: g.Lead},
+	), nil
 }

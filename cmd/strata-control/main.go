@@ -69,6 +69,12 @@ func parse(args []string) (settings, error) {
 		}
 		s.name = host
 	}
+	if ca := &s.gateways.authority; len(ca.Domains) > 0 {
+		ca.Platform, ca.Environment = o.Platform, o.Environment
+		if err := ca.Complete(); err != nil {
+			return s, err
+		}
+	}
 	return s, o.Complete()
 }
 

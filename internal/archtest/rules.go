@@ -16,7 +16,7 @@ var Repository = Rules{
 		{"internal/compile", "internal/policy"},
 		{"internal/check", "internal/store", "internal/tfmodule"},
 		{"internal/engine", "internal/store/..."},
-		{"internal/node", "internal/image", "internal/proxy", "internal/proxy/balance", "internal/proxy/gateway/feed", "internal/proxy/gateway/reqpath", "internal/proxy/gateway/token", "internal/identity", "internal/scaling"},
+		{"internal/node", "internal/image", "internal/proxy", "internal/proxy/balance", "internal/proxy/gateway/feed", "internal/proxy/gateway/reqpath", "internal/proxy/gateway/token", "internal/identity", "internal/webca", "internal/scaling"},
 		{"internal/gateway/translate"},
 		{"internal/gateway/deploy"},
 		{"internal/proxy/sidecar", "internal/proxy/gateway", "internal/gateway"},
@@ -50,7 +50,7 @@ var Repository = Rules{
 	},
 	Concurrent: []string{
 		"internal/par", "internal/engine", "internal/store/storetest", "internal/cluster/...", "internal/runner/...", "internal/provider/...", "internal/node",
-		"internal/proxy/...", "internal/gateway", "internal/scaling", "internal/image", "internal/identity", "internal/server", "internal/cli", "internal/bench", "cmd/...",
+		"internal/proxy/...", "internal/gateway", "internal/scaling", "internal/image", "internal/identity", "internal/webca", "internal/server", "internal/cli", "internal/bench", "cmd/...",
 	},
 	Exits:    []string{"cmd/...", "internal/bench"},
 	MaxLines: 500,

@@ -22,6 +22,7 @@ import (
 	"github.com/stratahq/strata/internal/gateway/deploy"
 	"github.com/stratahq/strata/internal/gateway/translate"
 	"github.com/stratahq/strata/internal/proxy/config"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 const (
@@ -63,7 +64,15 @@ type Deps struct {
 	REST   *rest.Config
 	Client kubernetes.Interface
 	Feed   Feed
+	// Issuer issues certificates for Gateways that ask for them; nil: nobody does.
+	Issuer Issuer
 	Log    *slog.Logger
+}
+
+// Issuer issues Gateways' certificates.
+type Issuer interface {
+	// Want says which certificates there have to be, in place of what it said before.
+	Want(wants []webca.Want)
 }
 
 // Controller is the controller. Its methods Run and Lead may run at the same time.
@@ -165,6 +174,24 @@ func (c *Controller) translate() {
 		}
 	}
 	c.latest.Store(t)
+	if c.Issuer != nil {
+		c.Issuer.Want(wants(t.result))
+	}
+}
+
+// wants returns the certificates that Gateways ask the platform's own authority for.
+func wants(r *translate.Result) []webca.Want {
+	var out []webca.Want
+	for i := range r.Gateways {
+		g := &r.Gateways[i]
+		if g.Object.Annotations[config.IssuerAnnotation] != config.IssuerPlatform {
+			continue
+		}
+		for _, n := range g.Names() {
+			out = append(out, webca.Want{Gateway: g.Key(), UID: g.Object.UID, Secret: n.Secret, Domain: g.Object.Annotations[config.DomainAnnotation], Hosts: n.Hosts})
+		}
+	}
+	return out
 }
 
 // Lead runs the gateways' pods and writes statuses, until ctx ends. One replica at a time

@@ -59,6 +59,13 @@ func (e *Environment) GatewayClass() string {
 	return config.GatewayClass
 }
 
+// Who issues the certificates of an environment's routes.
+const (
+	TLSACME       = "acme"
+	TLSPlatformCA = "platform-ca"
+	TLSDisabled   = "disabled"
+)
+
 // TLS returns who issues the certificates of the environment's routes: acme, platform-ca
 // or disabled; empty where there is no ingress.
 func (e *Environment) TLS() string {
@@ -68,9 +75,9 @@ func (e *Environment) TLS() string {
 	case in.TLS != "":
 		return in.TLS
 	case e.Spec.Cloud == CloudLocal:
-		return "disabled"
+		return TLSDisabled
 	}
-	return "acme"
+	return TLSACME
 }
 
 // Existing names what is already there: the outputs of the contract that

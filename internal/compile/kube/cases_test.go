@@ -158,7 +158,11 @@ func goldens() []golden {
 	}
 	ownGateway := prodEnv()
 	ownGateway.GatewayClass, ownGateway.ProxyImage, ownGateway.ControlImage = "strata", localEnv().ProxyImage, localEnv().ControlImage
+	ownAuthority := localEnv()
+	ownAuthority.TLS = model.TLSPlatformCA
 	return []golden{
+		control("control-platform-ca", ownAuthority),
+		platform("platform-platform-ca", ownAuthority),
 		control("control-local", localEnv()),
 		control("control-prod", ownGateway),
 		platform("platform-local", localEnv()),

@@ -64,16 +64,22 @@ func RenderControl(env Env, p Platform) ([]Object, error) {
 	objs = append(objs, r.clusterRole()...)
 	delegated, reader := r.aggregated()
 	objs = append(objs, delegated)
+	secrets := IdentitySecretRules(env.Platform, env.Name)
+	gateways := append(GatewayNamespaceRules(), GatewaySecretRules()...)
+	if env.OwnAuthority() {
+		secrets = append(secrets, WebSecretRules(env.Platform, env.Name)...)
+		gateways = append(gateways, WebGatewayRules()...)
+	}
 	grants := []grant{
 		{r.meta(config.ControlNamespace, config.ControlAccount), slices.Concat(IdentityControlRules(), ScalingControlRules())},
-		{r.meta(cluster.SecretsNamespace, config.ControlAccount), IdentitySecretRules(env.Platform, env.Name)},
+		{r.meta(cluster.SecretsNamespace, config.ControlAccount), secrets},
 	}
 	if env.brokers() {
 		grants = append(grants, grant{r.meta(DataNamespace, config.ControlAccount), ScalingDataRules()})
 	}
 	if env.OwnGateways() {
 		// It runs the gateways there, and reads their certificates.
-		grants = append(grants, grant{r.meta(GatewayNamespace, config.ControlAccount), append(GatewayNamespaceRules(), GatewaySecretRules()...)})
+		grants = append(grants, grant{r.meta(GatewayNamespace, config.ControlAccount), gateways})
 	}
 	objs = append(objs, granted(grants...)...)
 	objs = append(objs, reader)
@@ -218,6 +224,9 @@ func (r control) args() []string {
 		return out
 	}
 	out = append(out, "--gateway-image="+r.env.ProxyImage, "--gateway-secret-namespaces="+GatewayNamespace, fmt.Sprintf("--gateway-replicas=%d", r.replicas()))
+	if r.env.OwnAuthority() {
+		out = append(out, "--web-ca-domains="+r.env.IngressDomain+","+r.env.InternalDomain, "--web-ca-namespace="+GatewayNamespace)
+	}
 	if r.env.Telemetry != "" {
 		out = append(out, "--gateway-telemetry="+r.env.Telemetry)
 	}

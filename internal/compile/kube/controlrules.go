@@ -51,3 +51,22 @@ func IdentitySecretRules(platform, environment string) []rbacv1.PolicyRule {
 		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
 	}
 }
+
+// WebSecretRules is what it needs in the namespace of secrets to issue the certificates of
+// Gateways: the Secret with the keys of their authorities. That it may make one,
+// IdentitySecretRules says.
+func WebSecretRules(platform, environment string) []rbacv1.PolicyRule {
+	name := cluster.SecretName(config.WebRootsPath(platform, environment))
+	return []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{name}, Verbs: []string{"get", "update"}}}
+}
+
+// WebGatewayRules is what it needs for that in the namespace of the Gateways: their
+// Secrets, and the ConfigMap with the authorities. What is made has no name yet for
+// the API server.
+func WebGatewayRules() []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{CertificateName(ClassPublic), CertificateName(ClassInternal)}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{config.WebAuthorities}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets", "configmaps"}, Verbs: []string{"create"}},
+	}
+}

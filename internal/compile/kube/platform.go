@@ -4,6 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -40,7 +41,7 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 		objs = append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
 	}
 	for _, class := range []string{ClassPublic, ClassInternal} {
-		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann}))
+		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: issued(env, class, ann)}))
 	}
 	if !tls(env) {
 		return objs, nil
@@ -52,7 +53,28 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 }
 
 // tls reports whether the environment's gateways serve HTTPS.
-func tls(env Env) bool { return env.TLS != "disabled" }
+func tls(env Env) bool { return env.TLS != model.TLSDisabled }
+
+// OwnAuthority reports whether the control plane issues the certificates of the
+// environment's gateways.
+func (e Env) OwnAuthority() bool { return e.OwnGateways() && e.TLS == model.TLSPlatformCA }
+
+// domain is where the hosts of a class of routes are.
+func domain(env Env, class string) string {
+	if class == ClassInternal {
+		return env.InternalDomain
+	}
+	return env.IngressDomain
+}
+
+// issued returns annotations of the Gateway of a class: with those that ask the control
+// plane for a certificate, where it issues them.
+func issued(env Env, class string, ann map[string]string) map[string]string {
+	if !env.OwnAuthority() {
+		return ann
+	}
+	return with(with(ann, config.IssuerAnnotation, config.IssuerPlatform), config.DomainAnnotation, domain(env, class))
+}
 
 // listener is the listener that workloads' routes attach to.
 func listener(env Env) gwv1.SectionName {

@@ -23,3 +23,27 @@ const (
 func RootsPath(platform, environment string) string {
 	return platform + "/" + environment + "/platform/workload-roots"
 }
+
+// What the control plane's authority for Gateways' certificates (internal/webca) is told,
+// and what it keeps in the cluster.
+const (
+	// IssuerAnnotation of a Gateway says who issues its certificates, that of a Secret who
+	// has. IssuerPlatform is the platform's own authority.
+	IssuerAnnotation = "strata.dev/issuer"
+	IssuerPlatform   = "platform-ca"
+	// DomainAnnotation of such a Gateway is the domain that its certificate is for, with
+	// all names directly below it.
+	DomainAnnotation = "strata.dev/domain"
+	// WebAuthorities is the ConfigMap beside the Gateways with what people have to trust:
+	// WebAuthoritiesKey holds certificates in PEM, WebStatusKey says as JSON how they and
+	// the Gateways' certificates are.
+	WebAuthorities    = "strata-platform-ca"
+	WebAuthoritiesKey = "ca.crt"
+	WebStatusKey      = "status.json"
+)
+
+// WebRootsPath is the path in the environment's own secret store (cluster.SecretName) of
+// the authorities of Gateways' certificates with their keys.
+func WebRootsPath(platform, environment string) string {
+	return platform + "/" + environment + "/platform/web-roots"
+}
