@@ -30,6 +30,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/proxytest"
 )
@@ -147,6 +148,33 @@ func (m *meshed) noWay(t *testing.T) {
 		t.Fatalf("storefront does not reach the catalog that it calls: %v", err)
 	}
 	conn.Close()
+	// Nor does a gateway, which reaches workloads by their proxies, have a way to what they
+	// need: whoever breaks into one is no further than before.
+	m.pods[kube.ClassPublic] = m.pod(kube.GatewayNamespace, config.GatewayAccount(kube.ClassPublic, config.GatewayClass))
+	services, err := m.c.Typed.CoreV1().Services(kube.DataNamespace).List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var needed []string
+	for _, svc := range services.Items {
+		for _, port := range svc.Spec.Ports {
+			needed = append(needed, net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(int(port.Port))))
+		}
+	}
+	if len(needed) < 5 {
+		t.Errorf("the example needs %v", needed)
+	}
+	gateway := m.process(kube.ClassPublic, "strata-proxy")
+	nowhere(t, "a gateway", gateway, append(needed, m.address("storefront", 8080), m.address("storefront", config.MetricsPort)))
+	if err := inNetwork(gateway, func() error {
+		conn, err := net.DialTimeout("tcp", m.address("storefront", config.InboundBase), 5*time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}); err != nil {
+		t.Errorf("the gateway does not reach the shop: %v", err)
+	}
 	// Even then, the catalog's own port is not for others than its proxy.
 	if conn, err := m.dial("storefront", m.address("catalog", 8080), 2*time.Second); err == nil {
 		conn.Close()
