@@ -423,6 +423,7 @@ func kubeEnv(p *model.Platform, e *model.Environment) kube.Env {
 		Name: e.Metadata.Name, Cloud: e.Spec.Cloud, Protected: e.Spec.Protected,
 		Mesh: or(e.Spec.Mesh, model.MeshStrata), GatewayClass: e.GatewayClass(),
 		Access: p.Spec.Access, Labels: e.Metadata.Labels,
+		KEDA: e.Spec.Cloud != model.CloudLocal && !e.ControlPlane(),
 	}
 	if t := e.Spec.Telemetry; t != nil {
 		k.Telemetry = t.Endpoint

@@ -123,6 +123,32 @@ func (c *Compiled) broker(x *expander, k *kube.Workload) error {
 	return nil
 }
 
+// queueURL gives a workload whose replicas KEDA has follow a queue the variable that says
+// where that is.
+func (c *Compiled) queueURL(x *expander, k *kube.Workload) error {
+	if !c.kubeEnv.KEDA || k.Autoscaler == nil || k.Autoscaler.QueueDepth == 0 || len(k.Containers) == 0 {
+		return nil
+	}
+	for _, name := range model.SortedKeys(x.resources) {
+		if x.resources[name].eff.Type != typeAMQP {
+			continue
+		}
+		ref := func(output string) string { return "${resources." + name + "." + output + "}" }
+		url, err := x.expand("amqps://" + ref("username") + ":" + ref("password") + "@" + ref("host") + ":" + ref("port") + "/" + ref("vhost"))
+		if err != nil {
+			return err
+		}
+		vars := &k.Containers[0].Variables
+		at, found := slices.BinarySearchFunc(*vars, kube.QueueVariable, func(v kube.Variable, name string) int { return strings.Compare(v.Name, name) })
+		if found {
+			return fmt.Errorf("container %q: the variable %s is the platform's", k.Containers[0].Name, kube.QueueVariable)
+		}
+		*vars = slices.Insert(*vars, at, kube.Variable{Name: kube.QueueVariable, Value: url})
+		return nil
+	}
+	return fmt.Errorf("the horizontal-pod-autoscaler goes by the depth of the queue %q, and the workload has no resource of type %s", k.Autoscaler.Queue, typeAMQP)
+}
+
 // typeAMQP is the type of brokers whose queues an autoscaler can go by.
 const typeAMQP = "amqp"
 
@@ -173,6 +199,9 @@ func (c *Compiled) workload(w *model.Workload, calls, callers []kube.Call) error
 			return fmt.Errorf("container %q: %w", cn, err)
 		}
 		k.Containers = append(k.Containers, kc)
+	}
+	if err := c.queueURL(x, k); err != nil {
+		return err
 	}
 	k.Outputs = x.outputs()
 	c.workloads[a] = k

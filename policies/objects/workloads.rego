@@ -143,13 +143,18 @@ budget_blocks if input.spec.minAvailable == "100%"
 #   severity: medium
 #   layer: runtime
 #   controls: ["Strata: high availability"]
-#   kinds: [HorizontalPodAutoscaler]
+#   kinds: [HorizontalPodAutoscaler, ScaledObject]
 deny contains "minReplicas must be at least 2 in a protected environment" if {
 	k8s.protected
 	not two_at_least
 }
 
-two_at_least if input.spec.minReplicas >= 2
+two_at_least if replicas.least >= 2
+
+# What KEDA is asked for has the same bounds by other names.
+replicas := {"least": input.spec.minReplicas, "most": input.spec.maxReplicas} if input.kind == "HorizontalPodAutoscaler"
+
+replicas := {"least": input.spec.minReplicaCount, "most": input.spec.maxReplicaCount} if input.kind == "ScaledObject"
 
 # METADATA
 # title: Autoscalers can scale
@@ -159,9 +164,9 @@ two_at_least if input.spec.minReplicas >= 2
 #   severity: low
 #   layer: runtime
 #   controls: ["Strata: metric-driven autoscaling"]
-#   kinds: [HorizontalPodAutoscaler]
+#   kinds: [HorizontalPodAutoscaler, ScaledObject]
 warn contains "maxReplicas is not above minReplicas: the autoscaler cannot scale" if {
-	input.spec.minReplicas >= input.spec.maxReplicas
+	replicas.least >= replicas.most
 }
 
 # METADATA

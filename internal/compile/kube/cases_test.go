@@ -12,7 +12,7 @@ import (
 func prodEnv() Env {
 	return Env{
 		Platform: "acme", PlatformDomain: "acme.example", Name: "prod", Cloud: "aws", Protected: true, Mesh: "istio",
-		IngressDomain: "acme.example", InternalDomain: "internal.acme.example", GatewayClass: "istio", TLS: "acme",
+		IngressDomain: "acme.example", InternalDomain: "internal.acme.example", GatewayClass: "istio", TLS: "acme", KEDA: true,
 		Access: []model.AccessRule{
 			{Groups: []string{"platform"}, Role: "admin"},
 			{Groups: []string{"audit", "support"}, Role: "viewer"},
@@ -157,6 +157,7 @@ func goldens() []golden {
 		return golden{name, func() (Rendered, error) { objs, err := RenderAdmission(env, a); return Rendered{Objects: objs}, err }}
 	}
 	ownGateway := prodEnv()
+	ownGateway.KEDA = false
 	ownGateway.GatewayClass, ownGateway.ProxyImage, ownGateway.ControlImage = "strata", localEnv().ProxyImage, localEnv().ControlImage
 	ownAuthority := localEnv()
 	ownAuthority.TLS = model.TLSPlatformCA

@@ -24,6 +24,9 @@ type Env struct {
 	// GroupsPrefix is what the cluster puts before the identity provider's
 	// group names; usually empty.
 	GroupsPrefix string
+	// KEDA says that autoscalers which go by queues are KEDA's, as there is no control plane
+	// of ours that would serve them.
+	KEDA bool
 	// ProxyImage is the image of sidecars and gateways, ControlImage that of the
 	// control plane. They are no part of what all units of the environment share: a unit
 	// that runs none of them does not change with them.

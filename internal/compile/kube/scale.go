@@ -96,13 +96,13 @@ func (r *renderer) autoscaler() []Object {
 	if a.Memory > 0 {
 		utilisation(corev1.ResourceMemory, a.Memory)
 	}
-	if a.RequestsPerSecond > 0 {
+	if a.RequestsPerSecond > 0 && !r.env.KEDA {
 		external(config.RequestsMetric, a.RequestsPerSecond, map[string]string{config.LabelWorkload: r.w.Name})
 	}
-	if a.QueueDepth > 0 {
-		if a.Queue == "" {
-			r.errorf("horizontal-pod-autoscaler: queue depth needs the name of a queue")
-		}
+	if a.QueueDepth > 0 && a.Queue == "" {
+		r.errorf("horizontal-pod-autoscaler: queue depth needs the name of a queue")
+	}
+	if a.QueueDepth > 0 && !r.env.KEDA {
 		which := map[string]string{config.LabelQueue: a.Queue}
 		if a.Broker != "" {
 			which[config.LabelBroker] = a.Broker
@@ -112,27 +112,35 @@ func (r *renderer) autoscaler() []Object {
 	if len(metrics) == 0 {
 		utilisation(corev1.ResourceCPU, defaultCPUTarget)
 	}
+	if a.QueueDepth > 0 && r.env.KEDA {
+		return []Object{r.scaledObject(least, scalingBehavior())}
+	}
 	return []Object{&autoscalingv2.HorizontalPodAutoscaler{
 		TypeMeta: gvk("autoscaling/v2", "HorizontalPodAutoscaler"), ObjectMeta: r.meta(r.w.Name),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: r.w.Name},
-			MinReplicas:    ptr(int32(least)), MaxReplicas: int32(a.Max), Metrics: metrics,
-			Behavior: &autoscalingv2.HorizontalPodAutoscalerBehavior{
-				ScaleUp: &autoscalingv2.HPAScalingRules{
-					StabilizationWindowSeconds: ptr[int32](0), SelectPolicy: ptr(autoscalingv2.MaxChangePolicySelect),
-					Policies: []autoscalingv2.HPAScalingPolicy{
-						{Type: autoscalingv2.PercentScalingPolicy, Value: 100, PeriodSeconds: 15},
-						{Type: autoscalingv2.PodsScalingPolicy, Value: 4, PeriodSeconds: 15},
-					},
-				},
-				ScaleDown: &autoscalingv2.HPAScalingRules{
-					StabilizationWindowSeconds: ptr[int32](300), SelectPolicy: ptr(autoscalingv2.MinChangePolicySelect),
-					Policies: []autoscalingv2.HPAScalingPolicy{
-						{Type: autoscalingv2.PercentScalingPolicy, Value: 10, PeriodSeconds: 60},
-						{Type: autoscalingv2.PodsScalingPolicy, Value: 1, PeriodSeconds: 60},
-					},
-				},
-			},
+			MinReplicas:    ptr(int32(least)), MaxReplicas: int32(a.Max), Metrics: metrics, Behavior: scalingBehavior(),
 		},
 	}}
+}
+
+// scalingBehavior lets replicas double, or become four more, every 15 seconds, and go one
+// at a time after five minutes of less load.
+func scalingBehavior() *autoscalingv2.HorizontalPodAutoscalerBehavior {
+	return &autoscalingv2.HorizontalPodAutoscalerBehavior{
+		ScaleUp: &autoscalingv2.HPAScalingRules{
+			StabilizationWindowSeconds: ptr[int32](0), SelectPolicy: ptr(autoscalingv2.MaxChangePolicySelect),
+			Policies: []autoscalingv2.HPAScalingPolicy{
+				{Type: autoscalingv2.PercentScalingPolicy, Value: 100, PeriodSeconds: 15},
+				{Type: autoscalingv2.PodsScalingPolicy, Value: 4, PeriodSeconds: 15},
+			},
+		},
+		ScaleDown: &autoscalingv2.HPAScalingRules{
+			StabilizationWindowSeconds: ptr[int32](300), SelectPolicy: ptr(autoscalingv2.MinChangePolicySelect),
+			Policies: []autoscalingv2.HPAScalingPolicy{
+				{Type: autoscalingv2.PercentScalingPolicy, Value: 10, PeriodSeconds: 60},
+				{Type: autoscalingv2.PodsScalingPolicy, Value: 1, PeriodSeconds: 60},
+			},
+		},
+	}
 }
