@@ -13,7 +13,8 @@ var ScoreV1B1 []byte
 
 // Providers holds, for each cloud, the trimmed schema of its provider (schema.json,
 // written by `strata schema pull`) and the hand-written facts that no schema says
-// (facts/*.yaml).
+// (facts/*.yaml). helm, which installs charts in any cloud's clusters, has the same; its
+// schema is hand-written.
 //
-//go:embed aws
+//go:embed aws helm
 var Providers embed.FS

@@ -39,7 +39,7 @@ func TestTypes(t *testing.T) {
 	if got := c.ResourceTypes(); !slices.Equal(got, resources) {
 		t.Errorf("resource types: %q", got)
 	}
-	platform := []string{"account", "cluster", "dns", "kafka", "network", "registry", "secrets", "state"}
+	platform := []string{"account", "addons", "cluster", "dns", "kafka", "network", "registry", "secrets", "state"}
 	if got := c.PlatformTypes(); !slices.Equal(got, platform) {
 		t.Errorf("platform types: %q", got)
 	}

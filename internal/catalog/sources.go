@@ -13,6 +13,10 @@ var EnvFields = map[string]string{
 	"platform":        "string", // name of the platform
 	"platform_domain": "string",
 	"ingress_domain":  "string",
+	"acme":            "bool",   // whether certificates of routes are asked of an ACME service
+	"istio":           "bool",   // whether Istio is the mesh
+	"keda":            "bool",   // whether KEDA serves metrics to autoscalers
+	"trust_domain":    "string", // of the workloads' identities
 	"secret_prefix":   "string", // prefix of all secret paths of the environment
 }
 

@@ -7,8 +7,8 @@ import (
 	"github.com/stratahq/strata/internal/runner/tofu"
 )
 
-// awsAdopter finds objects in AWS: by their names where they have any, and by their
-// tags where AWS chose their ids.
+// awsAdopter finds objects in AWS: by their names where they have any, as releases of
+// charts in its clusters do, and by their tags where AWS chose their ids.
 type awsAdopter struct{}
 
 var _ tofu.Adopter = awsAdopter{}
@@ -16,6 +16,9 @@ var _ tofu.Adopter = awsAdopter{}
 // ImportID implements tofu.Adopter.
 func (awsAdopter) ImportID(typ string, attrs map[string]any) (string, bool) {
 	facts, err := factsOf("aws")
+	if strings.HasPrefix(typ, helmProvider+"_") {
+		facts, err = factsOf(helmProvider)
+	}
 	if err != nil {
 		return "", false
 	}

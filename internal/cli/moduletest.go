@@ -129,7 +129,7 @@ func (t *moduleTest) run(ctx context.Context) (err error) {
 	if err := os.CopyFS(module, os.DirFS(t.dir)); err != nil {
 		return err
 	}
-	if err := t.standIns(module); err != nil {
+	if err := t.playClouds(module); err != nil {
 		return err
 	}
 	if out, err := t.tofu(ctx, module, "fmt", "-check", "-diff", "-recursive"); err != nil {
@@ -144,33 +144,34 @@ func (t *moduleTest) run(ctx context.Context) (err error) {
 	return t.plans(ctx, module, m)
 }
 
-// standIns lets OpenTofu find the cloud's provider in this program.
-func (t *moduleTest) standIns(module string) error {
+// playClouds lets OpenTofu find the cloud's provider, and others that work there, in this program.
+func (t *moduleTest) playClouds(module string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	schema, _, err := carried(t.cloud, t.ownSchema(t.cloud))
+	var flags []string
+	if fixtures := filepath.Join(module, "fixtures.yaml"); exists(fixtures) {
+		flags = append(flags, "--fixtures", fixtures)
+	}
+	world := filepath.Join(t.tmp, "cloud")
+	if err := os.MkdirAll(world, 0o700); err != nil {
+		return err
+	}
+	served, err := t.standIns(self, t.cloud, world, flags)
 	if err != nil {
 		return err
 	}
-	command := []string{self, "provider", "serve", "--stand-in", t.cloud, "--cloud", filepath.Join(t.tmp, "cloud")}
-	if own := t.ownSchema(t.cloud); own != "" {
-		command = append(command, "--schema", own)
-	}
-	if fixtures := filepath.Join(module, "fixtures.yaml"); exists(fixtures) {
-		command = append(command, "--fixtures", fixtures)
-	}
-	served := mirror.Provider{Source: schema.Source, Version: schema.Version, Command: command}
-	if err := os.MkdirAll(filepath.Join(t.tmp, "cloud"), 0o700); err != nil {
+	if err := mirror.Write(filepath.Join(t.tmp, "mirror"), served); err != nil {
 		return err
 	}
-	if err := mirror.Write(filepath.Join(t.tmp, "mirror"), []mirror.Provider{served}); err != nil {
-		return err
+	sources := make([]string, len(served))
+	for i, p := range served {
+		sources[i] = p.Source
 	}
 	rc := filepath.Join(t.tmp, "tofu.rc")
 	t.env = append(tofu.Environ(os.Environ(), true, nil), "TF_CLI_CONFIG_FILE="+rc)
-	return os.WriteFile(rc, mirror.CLIConfig(filepath.Join(t.tmp, "mirror"), []string{served.Source}, "", false), 0o600)
+	return os.WriteFile(rc, mirror.CLIConfig(filepath.Join(t.tmp, "mirror"), sources, "", false), 0o600)
 }
 
 func exists(file string) bool {

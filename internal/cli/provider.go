@@ -190,12 +190,12 @@ func (a *app) providers(s *session, f *engineFlags) (rc []byte, served string, e
 	}
 	list := []mirror.Provider{own}
 	if f.offline {
-		p, err := a.cloudStandIn(s, f, self, cloud)
+		standIns, err := a.cloudStandIns(s, f, self, cloud)
 		if err != nil {
 			return nil, "", err
 		}
 		// Offline nothing of this machine is touched either.
-		if list = append(list, p); cloud == model.CloudLocal {
+		if list = append(list, standIns...); cloud == model.CloudLocal {
 			list = list[1:]
 		}
 	}
@@ -227,26 +227,45 @@ func (a *app) ownProvider(self, secrets, registry string) (mirror.Provider, erro
 	}}, nil
 }
 
-// cloudStandIn is the stand-in for a cloud's provider.
-func (a *app) cloudStandIn(s *session, f *engineFlags, self, cloud string) (mirror.Provider, error) {
-	schema, _, err := carried(cloud, a.ownSchema(cloud))
-	if err != nil {
-		return mirror.Provider{}, err
-	}
+// cloudStandIns are the stand-ins for a cloud's provider and for those that work in its
+// clusters.
+func (a *app) cloudStandIns(s *session, f *engineFlags, self, cloud string) ([]mirror.Provider, error) {
 	if err := os.MkdirAll(s.work.cloud(), 0o700); err != nil {
-		return mirror.Provider{}, err
+		return nil, err
 	}
-	command := []string{self, "provider", "serve", "--stand-in", cloud, "--cloud", s.work.cloud()}
-	if own := a.ownSchema(cloud); own != "" {
-		command = append(command, "--schema", own)
-	}
+	var flags []string
 	for _, dir := range s.work.moduleFolders(s.target.Compiled) {
 		file := filepath.Join(dir, "fixtures.yaml")
 		if exists(file) {
-			command = append(command, "--fixtures", file)
+			flags = append(flags, "--fixtures", file)
 		}
 	}
-	return mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, f.standIn...)}, nil
+	return a.standIns(self, cloud, s.work.cloud(), append(flags, f.standIn...))
+}
+
+// helmProvider is what the stand-in of the provider that installs charts is called.
+const helmProvider = "helm"
+
+// standIns are the stand-ins that roots and modules of a cloud may need. They keep their
+// objects in the folder called world.
+func (a *app) standIns(self, cloud, world string, flags []string) ([]mirror.Provider, error) {
+	names := []string{cloud}
+	if cloud != model.CloudLocal {
+		names = append(names, helmProvider)
+	}
+	out := make([]mirror.Provider, 0, len(names))
+	for _, name := range names {
+		schema, _, err := carried(name, a.ownSchema(name))
+		if err != nil {
+			return nil, err
+		}
+		command := []string{self, "provider", "serve", "--stand-in", name, "--cloud", world}
+		if own := a.ownSchema(name); own != "" {
+			command = append(command, "--schema", own)
+		}
+		out = append(out, mirror.Provider{Source: schema.Source, Version: schema.Version, Command: append(command, flags...)})
+	}
+	return out, nil
 }
 
 // ownSchema is the file of the repository's own compact schema of a cloud's

@@ -96,10 +96,8 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 
 // add records a unit. Its dependencies are completed and sorted here.
 func (c *Compiled) add(u graph.Unit) {
-	for _, v := range u.Inputs {
-		if v.Ref != nil {
-			u.DependsOn = append(u.DependsOn, v.Ref.Unit)
-		}
+	for _, r := range u.Refs() {
+		u.DependsOn = append(u.DependsOn, r.Unit)
 	}
 	for _, b := range u.Bindings {
 		for _, ref := range b.Refs() {

@@ -202,12 +202,16 @@ func (c *Compiled) platformUnits() error {
 	if err := c.ownPlatformUnits(); err != nil {
 		return err
 	}
-	// A node of this machine, and a cluster that was there before, have the Gateway API.
-	if made := spec.Cluster == nil || spec.Cluster.Existing == nil; inCloud(spec) && made && c.kubeEnv.OwnGateways() {
+	// A node of this machine, and a cluster that was there before, have the Gateway API. So
+	// do clouds whose own gateways these are.
+	if c.makesCluster() && (c.kubeEnv.OwnGateways() || c.kubeEnv.Mesh == model.MeshIstio && c.kubeEnv.IngressDomain != "") {
 		c.add(graph.Unit{
 			Addr: addr.Platform(env, definitionsUnit), Layer: model.LayerNetworking, Kind: graph.Kube,
 			DependsOn: c.have(addr.Foundation(env, "cluster")),
 		})
+	}
+	if err := c.addAddons(); err != nil {
+		return err
 	}
 	if c.kubeEnv.ControlImage != "" {
 		c.add(graph.Unit{
@@ -217,7 +221,7 @@ func (c *Compiled) platformUnits() error {
 	}
 	c.add(graph.Unit{
 		Addr: addr.Platform(env, "gateway"), Layer: model.LayerNetworking, Kind: graph.Kube,
-		DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, meshUnit)),
+		DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, definitionsUnit), addr.Platform(env, addonsUnit), addr.Platform(env, meshUnit)),
 	})
 	return nil
 }
@@ -389,6 +393,14 @@ func (c *Compiled) envField(u *graph.Unit, field string) (graph.Value, bool, err
 			return graph.Value{}, false, nil
 		}
 		return graph.Value{Literal: c.env.Spec.Ingress.Domain}, true, nil
+	case "acme":
+		return graph.Value{Literal: c.env.TLS() == "acme"}, true, nil
+	case "istio":
+		return graph.Value{Literal: c.kubeEnv.Mesh == model.MeshIstio}, true, nil
+	case "keda":
+		return graph.Value{Literal: c.scalesWithKEDA()}, true, nil
+	case "trust_domain":
+		return graph.Value{Literal: c.kubeEnv.TrustDomain()}, true, nil
 	case "secret_prefix":
 		return graph.Value{Literal: c.secretPrefix()}, true, nil
 	case "account_id":

@@ -14,7 +14,7 @@ import (
 	"github.com/stratahq/strata/internal/model"
 )
 
-var variable = regexp.MustCompile(`\$\{var\.([A-Za-z0-9_-]+)\}`)
+var variable = regexp.MustCompile(`\$\{(?:base64decode\()?var\.([A-Za-z0-9_-]+)\)?\}`)
 
 // root is what a rendered main.tf.json may hold.
 type root struct {

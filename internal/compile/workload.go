@@ -56,7 +56,7 @@ func (c *Compiled) workloadUnits() error {
 		c.teams[a] = kube.Team{Addr: a, Name: t, Team: c.repo.Platform.Spec.Teams[t]}
 		c.add(graph.Unit{
 			Addr: a, Layer: model.LayerSecurity, Kind: graph.Kube, Team: t,
-			DependsOn: c.have(addr.Foundation(env, "cluster")),
+			DependsOn: c.have(addr.Foundation(env, "cluster"), addr.Platform(env, addonsUnit)),
 		})
 	}
 	for _, n := range names {

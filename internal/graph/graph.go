@@ -37,6 +37,9 @@ type Unit struct {
 	Module string `json:"module,omitempty"`
 	// Inputs are the module's variables.
 	Inputs map[string]Value `json:"inputs,omitempty"`
+	// Cluster says how the root of a tofu unit that installs things in the Kubernetes
+	// cluster reaches it: its name, its endpoint and its certificate_authority.
+	Cluster map[string]Value `json:"cluster,omitempty"`
 	// Outputs are what the unit's contract promises.
 	Outputs map[string]model.ContractOutput `json:"outputs,omitempty"`
 	// Known holds the outputs of an existing unit.
@@ -44,11 +47,24 @@ type Unit struct {
 	// Bindings put outputs of other units where this unit's objects find them.
 	Bindings []Binding `json:"bindings,omitempty"`
 	// DependsOn lists the units that must be applied first, sorted, without
-	// duplicates; it includes every unit that Inputs and Bindings refer to.
+	// duplicates; it includes every unit that Inputs, Cluster and Bindings refer to.
 	DependsOn []addr.Unit `json:"dependsOn,omitempty"`
 	// Digest is the SHA-256, in hexadecimal, of all that the rendered unit
 	// depends on.
 	Digest string `json:"digest"`
+}
+
+// Refs returns the outputs of other units that the unit's root needs, in no order.
+func (u Unit) Refs() []Ref {
+	var out []Ref
+	for _, values := range []map[string]Value{u.Inputs, u.Cluster} {
+		for _, v := range values {
+			if v.Ref != nil {
+				out = append(out, *v.Ref)
+			}
+		}
+	}
+	return out
 }
 
 // Ref is a typed reference to another unit's output.

@@ -123,10 +123,8 @@ func undeclared(u *Unit) []addr.Unit {
 			missing[r] = true
 		}
 	}
-	for _, v := range u.Inputs {
-		if v.Ref != nil {
-			check(v.Ref.Unit)
-		}
+	for _, r := range u.Refs() {
+		check(r.Unit)
 	}
 	for _, b := range u.Bindings {
 		for _, r := range b.Refs() {

@@ -40,6 +40,7 @@ type EnvironmentSpec struct {
 	Mesh         string                      `json:"mesh,omitempty" doc:"Who does mutual TLS between workloads: strata (sidecars of our own) or istio (ambient)." rule:"enum=strata|istio;default=strata"`
 	Telemetry    *Telemetry                  `json:"telemetry,omitempty" doc:"Where traces and metrics go."`
 	Secrets      *Secrets                    `json:"secrets,omitempty" doc:"The central secrets service. By default the cloud's own."`
+	Addons       *Addons                     `json:"addons,omitempty" doc:"Programs that a cluster in a cloud needs besides Kubernetes. By default Strata installs those that the environment needs."`
 	DNS          *DNS                        `json:"dns,omitempty" doc:"The environment's DNS zone."`
 	Registry     *RegistrySpec               `json:"registry,omitempty" doc:"The environment's image registry, where it has one of its own."`
 	Identity     *IdentitySpec               `json:"identity,omitempty" doc:"How the cluster's API server trusts the platform's identity provider, where that exists already."`
@@ -157,6 +158,11 @@ type Ingress struct {
 // Secrets says which central secrets service the environment uses.
 type Secrets struct {
 	Existing Existing `json:"existing,omitempty" doc:"The service is there already: the outputs of the secrets contract (explain platform.secrets)."`
+}
+
+// Addons says who installs what a cluster needs besides Kubernetes.
+type Addons struct {
+	Existing Existing `json:"existing,omitempty" doc:"The add-ons are there already, or somebody else installs them: the outputs of the addons contract (explain platform.addons); {} is enough."`
 }
 
 // Telemetry says where programs, sidecars and gateways send traces, and programs metrics.

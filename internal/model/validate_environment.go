@@ -39,6 +39,9 @@ func (v *validator) environment(e *Environment) {
 	if s.Secrets != nil {
 		v.existing(file, diag.P("spec", "secrets", "existing"), "secrets", s.Secrets.Existing)
 	}
+	if s.Addons != nil {
+		v.existing(file, diag.P("spec", "addons", "existing"), "addons", s.Addons.Existing)
+	}
 	if s.DNS != nil {
 		v.existing(file, diag.P("spec", "dns", "existing"), "dns", s.DNS.Existing)
 	}

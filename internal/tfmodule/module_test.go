@@ -100,7 +100,7 @@ func TestContracts(t *testing.T) {
 		k, _ := c.Platform(name)
 		compare(k)
 	}
-	if n != 15 {
+	if n != 16 {
 		t.Errorf("%d modules were compared", n)
 	}
 }

@@ -11,6 +11,20 @@ func (aws) requirement() requirement {
 
 func (aws) moduleInputs(*scope) object { return nil }
 
+// cluster has the AWS CLI make a token whenever the provider needs one: it is valid for
+// a quarter of an hour, and is in no plan, no state and no argument of a process.
+func (aws) cluster(s *scope) object {
+	args := []any{"eks", "get-token", "--cluster-name", s.text(s.unit.Cluster["name"]), "--region", escape(s.Region), "--output", "json"}
+	if arn := s.roleARN(); arn != "" {
+		args = append(args, "--role-arn", arn)
+	}
+	return object{
+		"host":                   s.text(s.unit.Cluster["endpoint"]),
+		"cluster_ca_certificate": s.decoded(s.unit.Cluster["certificate_authority"]),
+		"exec":                   object{"api_version": "client.authentication.k8s.io/v1beta1", "command": "aws", "args": args},
+	}
+}
+
 func (aws) provider(s *scope) object {
 	p := object{
 		"region":       escape(s.Region),

@@ -10,6 +10,8 @@ func (azure) requirement() requirement {
 // moduleInputs passes region and tags: the provider knows neither a default
 // region nor default tags, so that every module of this cloud has variables for
 // them.
+func (azure) cluster(*scope) object { return nil }
+
 func (azure) moduleInputs(s *scope) object {
 	return object{"location": escape(s.Region), "tags": escapeStrings(s.tags())}
 }

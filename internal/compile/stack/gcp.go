@@ -13,6 +13,8 @@ func (gcp) requirement() requirement {
 	return requirement{"google", "hashicorp/google", ">= 6, < 8"}
 }
 
+func (gcp) cluster(*scope) object { return nil }
+
 func (gcp) moduleInputs(*scope) object { return nil }
 
 func (gcp) provider(s *scope) object {

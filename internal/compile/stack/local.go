@@ -12,6 +12,8 @@ func (local) requirement() requirement {
 	return requirement{"strata", "stratahq/strata", ">= 0.1, < 2"}
 }
 
+func (local) cluster(*scope) object { return nil }
+
 func (local) moduleInputs(*scope) object { return nil }
 
 func (local) provider(s *scope) object {

@@ -11,6 +11,7 @@ package stack
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,6 +75,9 @@ type cloud interface {
 	requirement() requirement
 	// provider returns the provider's configuration with the account pinned.
 	provider(s *scope) object
+	// cluster returns how a provider that works in the Kubernetes cluster proves who
+	// it is there, for a unit that has one; nil where Strata does not know.
+	cluster(s *scope) object
 	// moduleInputs returns module variables that every module of the cloud
 	// takes besides its own; nil when there are none.
 	moduleInputs(s *scope) object
@@ -81,6 +85,9 @@ type cloud interface {
 
 // requirement is an entry of required_providers.
 type requirement struct{ name, source, version string }
+
+// helm is the provider of units that install charts in the cluster.
+var helm = requirement{"helm", "hashicorp/helm", ">= 3.0, < 4"}
 
 var clouds = map[string]cloud{
 	model.CloudAWS:   aws{},
@@ -230,15 +237,19 @@ func render(c Context, u graph.Unit, unknown map[string]bool) (object, error) {
 	}
 
 	req := cl.requirement()
+	requirements := object{req.name: object{"source": req.source, "version": req.version}}
+	providers := object{req.name: cl.provider(s)}
+	if access := cl.cluster(s); len(u.Cluster) > 0 && access != nil {
+		requirements[helm.name] = object{"source": helm.source, "version": helm.version}
+		providers[helm.name] = object{"kubernetes": access}
+	}
 	doc := object{
 		"terraform": object{
-			"required_version": RequiredVersion,
-			"required_providers": object{
-				req.name: object{"source": req.source, "version": req.version},
-			},
-			"backend": backend,
+			"required_version":   RequiredVersion,
+			"required_providers": requirements,
+			"backend":            backend,
 		},
-		"provider": object{req.name: cl.provider(s)},
+		"provider": providers,
 		"module":   object{"this": module},
 	}
 	if len(variables) > 0 {
@@ -310,6 +321,29 @@ func (s *scope) module(cl cloud) (object, error) {
 	}
 	module["source"] = escape(source)
 	return module, nil
+}
+
+// text returns the template of a value that is text, or "" where the unit has none of
+// that name.
+func (s *scope) text(v graph.Value) string {
+	if v.Ref != nil {
+		return s.variable(*v.Ref)
+	}
+	text, _ := v.Literal.(string)
+	return escape(text)
+}
+
+// decoded returns the template of what a value in base64 stands for.
+func (s *scope) decoded(v graph.Value) string {
+	if v.Ref == nil {
+		text, _ := v.Literal.(string)
+		if b, err := base64.StdEncoding.DecodeString(text); err == nil {
+			text = string(b)
+		}
+		return escape(text)
+	}
+	inner := strings.TrimSuffix(strings.TrimPrefix(s.variable(*v.Ref), "${"), "}")
+	return "${base64decode(" + inner + ")}"
 }
 
 // outputs renders the outputs of the unit's contract. The module returns a

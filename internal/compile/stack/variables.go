@@ -20,12 +20,7 @@ type Variable struct {
 // OpenTofu gives each the value of the output it refers to; a secret output's
 // value is its path in the central secrets service.
 func Variables(c Context, u graph.Unit) []Variable {
-	var refs []graph.Ref
-	for _, v := range u.Inputs {
-		if v.Ref != nil {
-			refs = append(refs, *v.Ref)
-		}
-	}
+	refs := u.Refs()
 	if u.Contract != accountContract {
 		for _, r := range []*graph.Ref{c.AccountRef, c.RoleRef} {
 			if r != nil {
