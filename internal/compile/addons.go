@@ -60,7 +60,3 @@ func (c *Compiled) makesCluster() bool {
 	s := c.env.Spec
 	return inCloud(s) && (s.Cluster == nil || s.Cluster.Existing == nil)
 }
-
-// scalesWithKEDA reports whether the add-ons serve external metrics to autoscalers: where
-// there is no control plane of ours, which would.
-func (c *Compiled) scalesWithKEDA() bool { return inCloud(c.env.Spec) && !c.env.ControlPlane() }

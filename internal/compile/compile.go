@@ -64,6 +64,7 @@ func Compile(repo *model.Repository, cat *catalog.Catalog, env string) (*Compile
 	}
 	c.kubeEnv = kubeEnv(repo.Platform, e)
 	c.kubeEnv.ProxyImage, c.kubeEnv.ControlImage = platformImages(repo, e)
+	c.kubeEnv.Region, c.kubeEnv.Addons = e.Spec.Region, c.makesCluster()
 	c.stack = c.stackContext()
 	shared, err := json.Marshal(struct {
 		Format int

@@ -394,11 +394,11 @@ func (c *Compiled) envField(u *graph.Unit, field string) (graph.Value, bool, err
 		}
 		return graph.Value{Literal: c.env.Spec.Ingress.Domain}, true, nil
 	case "acme":
-		return graph.Value{Literal: c.env.TLS() == "acme"}, true, nil
+		return graph.Value{Literal: c.env.TLS() == model.TLSACME}, true, nil
 	case "istio":
 		return graph.Value{Literal: c.kubeEnv.Mesh == model.MeshIstio}, true, nil
 	case "keda":
-		return graph.Value{Literal: c.scalesWithKEDA()}, true, nil
+		return graph.Value{Literal: c.kubeEnv.KEDA}, true, nil
 	case "trust_domain":
 		return graph.Value{Literal: c.kubeEnv.TrustDomain()}, true, nil
 	case "secret_prefix":

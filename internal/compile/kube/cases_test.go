@@ -159,6 +159,13 @@ func goldens() []golden {
 	ownGateway := prodEnv()
 	ownGateway.KEDA = false
 	ownGateway.GatewayClass, ownGateway.ProxyImage, ownGateway.ControlImage = "strata", localEnv().ProxyImage, localEnv().ControlImage
+	addons := func(env Env, tls string) Env {
+		env.Addons, env.Region = true, "eu-west-1"
+		if tls != "" {
+			env.TLS = tls
+		}
+		return env
+	}
 	ownAuthority := localEnv()
 	ownAuthority.TLS = model.TLSPlatformCA
 	return []golden{
@@ -182,6 +189,9 @@ func goldens() []golden {
 		team("team-prod", prodEnv(), Team{Addr: addr.Team("prod", "payments"), Name: "payments", Team: model.Team{Quota: &model.TeamQuota{CPU: "20", Pods: 50}}, Labels: map[string]string{"division": "money"}}),
 		team("team-local", localEnv(), Team{Addr: addr.Team("local", "shop"), Name: "shop"}),
 		platform("platform-prod", prodEnv()),
+		platform("platform-addons-acme", addons(ownGateway, "")),
+		platform("platform-addons-ca", addons(prodEnv(), model.TLSPlatformCA)),
+		platform("platform-addons-own-ca", addons(ownGateway, model.TLSPlatformCA)),
 		platform("platform-no-tls", noTLS),
 		platform("platform-no-ingress", noIngress),
 	}

@@ -99,9 +99,10 @@ func (in *ExternalSecret) DeepCopyObject() runtime.Object {
 }
 
 // AddToScheme registers the types of others that this package has: of
-// external-secrets.io/v1, security.istio.io/v1 and keda.sh/v1alpha1.
+// external-secrets.io/v1, cert-manager.io/v1, security.istio.io/v1 and keda.sh/v1alpha1.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(schema.GroupVersion{Group: "external-secrets.io", Version: "v1"}, &ExternalSecret{})
+	s.AddKnownTypes(schema.GroupVersion{Group: "external-secrets.io", Version: "v1"}, &ExternalSecret{}, &ClusterSecretStore{})
+	addCertificates(s)
 	addIstio(s)
 	addKEDA(s)
 	return nil

@@ -12,6 +12,10 @@ type Env struct {
 	PlatformDomain string
 	Name           string
 	Cloud          string // aws, gcp, azure or local
+	Region         string
+	// Addons says that the cluster has the add-ons of package compile's unit: External
+	// Secrets, cert-manager, a load balancer controller.
+	Addons         bool
 	Protected      bool
 	Mesh           string // strata or istio
 	IngressDomain  string // may be empty: no routes then

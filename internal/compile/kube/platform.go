@@ -32,6 +32,7 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 	access := platformAccess(env, func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Name: name, Labels: lab, Annotations: ann}
 	})
+	access = append(access, secretStore(env, metav1.ObjectMeta{Name: SecretStore, Labels: lab, Annotations: ann})...)
 	if env.IngressDomain == "" {
 		return access, nil
 	}
@@ -40,6 +41,9 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 	if !env.OwnGateways() {
 		objs = append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
 	}
+	objs = append(objs, certificates(env, func(namespace, name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: gwLab, Annotations: ann}
+	})...)
 	for _, class := range []string{ClassPublic, ClassInternal} {
 		objs = append(objs, gateway(env, class, metav1.ObjectMeta{Name: class, Namespace: GatewayNamespace, Labels: gwLab, Annotations: issued(env, class, ann)}))
 	}
@@ -121,6 +125,7 @@ func gateway(env Env, class string, meta metav1.ObjectMeta) Object {
 	for _, l := range []string{labelPartOf, labelComponent, LabelEnvironment} {
 		infrastructure.Labels[gwv1.LabelKey(l)] = gwv1.LabelValue(meta.Labels[l])
 	}
+	loadBalanced(env, class, infrastructure)
 	return &gwv1.Gateway{TypeMeta: gvk(gatewayGroup, "Gateway"), ObjectMeta: meta, Spec: gwv1.GatewaySpec{
 		GatewayClassName: name, Listeners: listeners, Infrastructure: infrastructure,
 	}}
