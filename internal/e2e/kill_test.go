@@ -23,34 +23,70 @@ func uninterrupted(t *testing.T, bin string) (time.Duration, *world) {
 	return time.Since(start), w
 }
 
-// At how many moments an apply is killed: while it plans, and while it makes things.
+// At how many moments an apply is killed: while it plans, and while it makes things; and
+// how often one apply and what goes on with it is, at most.
 const (
-	early  = 10
-	making = 42
+	early   = 10
+	making  = 42
+	inARow  = 3
+	atLeast = 50
 )
 
-// TestKillStrata kills the program at moments spread over an apply, again and again
-// on worlds of their own, and wants the next apply to end where an uninterrupted one
-// does: nothing twice, nothing forgotten, the journal whole. The early kills come after
-// parts of the time that planning takes, the others when so and so many objects are
-// there, and sometimes a little later, when their state may be written or not.
+// moment is when a program is killed: once so many things are there, after a pause.
+type moment struct {
+	made  int
+	pause time.Duration
+}
+
+// TestKillStrata kills the program at moments spread over an apply, and wants the next
+// apply to end where an uninterrupted one does: nothing twice, nothing forgotten, the
+// journal whole. The next apply of some is killed as well, further on, up to three times
+// in a row. The early kills come after parts of the time that planning takes, the others
+// when so and so many objects are there, and sometimes a little later, when their state
+// may be written or not.
 func TestKillStrata(t *testing.T) {
 	bin := tools(t)
 	took, want := uninterrupted(t, bin)
 	all := want.made()
-	for i := range early + making {
-		made, pause := 0, took/2*time.Duration(i)/early
-		if j := i - early; j >= 0 {
-			made, pause = 1+j*(all-1)/(making-1), time.Duration(j%4)*20*time.Millisecond
+	var rows [][]moment
+	for i := range early / 2 {
+		rows = append(rows, []moment{{0, took / 2 * time.Duration(i) / early}, {0, took / 2 * time.Duration(i+early/2) / early}})
+	}
+	for i := range making / inARow {
+		var row []moment
+		for j := i; j < making; j += making / inARow {
+			row = append(row, moment{1 + j*(all-1)/(making-1), time.Duration(j%4) * 20 * time.Millisecond})
 		}
-		t.Run(fmt.Sprintf("%02d with %d of %d", i, made, all), func(t *testing.T) {
+		rows = append(rows, row)
+	}
+	kills := 0
+	var missed []moment
+	for i, row := range rows {
+		t.Run(fmt.Sprintf("%02d %v of %d", i, row, all), func(t *testing.T) {
 			w := newWorld(t, bin, "testdata/repo")
-			for !w.kill(made, pause) {
-				// It had ended already.
-				w, made, pause = newWorld(t, bin, "testdata/repo"), max(made-1, 0), pause/2
+			for j, m := range row {
+				if !w.kill(m) {
+					// It had ended already, and there is nothing left to kill.
+					missed = append(missed, row[j:]...)
+					break
+				}
+				kills++
 			}
 			w.recovered(want)
 		})
+	}
+	for _, m := range missed {
+		t.Run(fmt.Sprintf("%v of %d", m, all), func(t *testing.T) {
+			w := newWorld(t, bin, "testdata/repo")
+			for !w.kill(m) {
+				w, m = newWorld(t, bin, "testdata/repo"), moment{max(m.made-1, 0), m.pause / 2}
+			}
+			kills++
+			w.recovered(want)
+		})
+	}
+	if kills < atLeast {
+		t.Errorf("%d kills; want %d at least", kills, atLeast)
 	}
 }
 
@@ -97,12 +133,11 @@ func (w *world) start(made int) *started {
 	return s
 }
 
-// kill applies and kills the program when so many things are there, after a pause. It
-// reports whether it was still at work.
-func (w *world) kill(made int, pause time.Duration) bool {
+// kill applies and kills the program at a moment. It reports whether it was still at work.
+func (w *world) kill(m moment) bool {
 	w.t.Helper()
-	s := w.start(made)
-	time.Sleep(pause)
+	s := w.start(m.made)
+	time.Sleep(m.pause)
 	_ = s.cmd.Process.Kill()
 	<-s.ended
 	return !s.cmd.ProcessState.Exited()
@@ -125,21 +160,28 @@ func TestKillTofu(t *testing.T) {
 	bin := tools(t)
 	_, want := uninterrupted(t, bin)
 	all := want.made()
-	const times = 10
-	for i := range times {
-		made := i * (all - 1) / times
-		t.Run(fmt.Sprintf("%02d with %d of %d", i, made, all), func(t *testing.T) {
+	const times, rows = 10, 5
+	killed := 0
+	for i := range rows {
+		t.Run(fmt.Sprintf("%02d of %d", i, all), func(t *testing.T) {
 			w := newWorld(t, bin, "testdata/repo")
-			out, killed := w.killTofu(made)
-			for !killed {
-				w, made = newWorld(t, bin, "testdata/repo"), max(made-1, 0)
-				out, killed = w.killTofu(made)
-			}
-			if !strings.Contains(out, "killed") || !strings.Contains(out, "Next:") {
-				t.Errorf("does not say what happened:\n%s", out)
+			for j := i; j < times; j += rows {
+				made := j * (all - 1) / times
+				out, ok := w.killTofu(made)
+				for !ok {
+					w, made = newWorld(t, bin, "testdata/repo"), max(made-1, 0)
+					out, ok = w.killTofu(made)
+				}
+				killed++
+				if !strings.Contains(out, "killed") || !strings.Contains(out, "Next:") {
+					t.Errorf("does not say what happened:\n%s", out)
+				}
 			}
 			w.recovered(want)
 		})
+	}
+	if killed != times {
+		t.Errorf("%d kills; want %d", killed, times)
 	}
 }
 
