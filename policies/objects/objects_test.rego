@@ -127,9 +127,10 @@ hpa(spec) := t.object_of("HorizontalPodAutoscaler", {"spec": spec})
 
 scaled(spec) := t.object_of("ScaledObject", {"spec": spec})
 
-test_autoscaler_minimum_deny if t.says(deny, "minReplicas must be at least 2") with input as hpa({"maxReplicas": 4})
-
-test_autoscaler_minimum_scaled_deny if t.says(deny, "minReplicas must be at least 2") with input as scaled({"minReplicaCount": 1, "maxReplicaCount": 4})
+test_autoscaler_minimum_deny if {
+	t.says(deny, "minReplicas must be at least 2") with input as hpa({"maxReplicas": 4})
+	t.says(deny, "minReplicas must be at least 2") with input as scaled({"minReplicaCount": 1, "maxReplicaCount": 4})
+}
 
 test_autoscaler_minimum_allow if {
 	not t.says(deny, "minReplicas must be at least 2") with input as hpa({"minReplicas": 2, "maxReplicas": 4})
