@@ -12,21 +12,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cli/view"
+	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/identity"
+	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/proxy/config"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 func (a *app) identityCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "identity",
-		Short: "Show and rotate the roots that vouch for workloads",
+		Short: "Show and rotate the roots that vouch for workloads, and the CA that vouches for URLs",
 		Long: `Identity is about the roots of an environment's trust domain: the authorities that sign
 the certificates by which workloads know each other. strata-control keeps them in the
 environment's cluster and replaces them in time by itself.
 
+With ingress.tls: platform-ca it has another one, that people trust: ca prints it.
+
 ` + envRule,
 	}
-	cmd.AddCommand(a.identityStatusCommand(), a.identityRotateCommand(), a.identityWithdrawCommand())
+	cmd.AddCommand(a.identityStatusCommand(), a.identityRotateCommand(), a.identityWithdrawCommand(), a.identityCACommand())
 	return cmd
 }
 
@@ -35,7 +40,8 @@ func (a *app) identityStatusCommand() *cobra.Command {
 		Use:   "status [ENV]",
 		Short: "Show the roots, where they are in their lives, and how much each has signed",
 		Long: `Status lists the roots that pods trust, oldest first. A root is published, so that pods
-learn of it, then signing, then retiring until its last certificate has ended. It reads
+learn of it, then signing, then retiring until its last certificate has ended. With
+ingress.tls: platform-ca it lists the CA and the gateways' certificates, too. It reads
 neither keys nor secrets.
 
 ` + envRule,
@@ -168,6 +174,12 @@ func (a *app) withIdentities(ctx context.Context, args []string, f func(*view.Id
 	v := &view.Identity{Environment: t.env.Metadata.Name, TrustDomain: s.TrustDomain, Rotation: s.Rotation}
 	if v.Leader, err = a.leader(ctx, t); err != nil {
 		return err
+	}
+	if t.env.TLS() == model.TLSPlatformCA {
+		_, v.Web, err = webca.Read(ctx, t.client.Typed, kube.GatewayNamespace)
+		if err != nil && !errors.Is(err, webca.ErrNone) && !apierrors.IsForbidden(err) {
+			return err
+		}
 	}
 	for _, r := range s.Roots {
 		v.Roots = append(v.Roots, view.IdentityRoot{

@@ -3,7 +3,9 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,13 +17,16 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 
 	"github.com/stratahq/strata/internal/cli"
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/cluster/clustertest"
+	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/identity"
 	"github.com/stratahq/strata/internal/proxy/config"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 // TestIdentity asks for a rotation and looks on, with a real API server and a real signer.
@@ -156,6 +161,70 @@ func TestIdentity(t *testing.T) {
 	}
 	if out := run(cli.ExitOK, "identity", "status"); !strings.Contains(out, "Signed by strata-control-0.") {
 		t.Errorf("status does not say who signs:\n%s", out)
+	}
+
+	if out := run(cli.ExitError, "identity", "ca"); !strings.Contains(out, "plain HTTP") || !strings.Contains(out, "tls: platform-ca") {
+		t.Errorf("without TLS it says:\n%s", out)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(text, "tls: disabled", "tls: platform-ca", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(cli.ExitError, "identity", "ca"); !strings.Contains(out, "local: the cluster has no authority") {
+		t.Errorf("without an authority it says:\n%s", out)
+	}
+	if out := run(cli.ExitOK, "identity", "status"); strings.Contains(out, "CA OF URLS") {
+		t.Errorf("without an authority it says:\n%s", out)
+	}
+	certify(t, c)
+	var stdout, stderr bytes.Buffer
+	if code := cli.Run(t.Context(), "test", []string{"-C", dir, "identity", "ca", "local"}, nil, &stdout, &stderr); code != cli.ExitOK || stderr.Len() > 0 {
+		t.Fatalf("exit %d: %s", code, stderr.String())
+	}
+	block, rest := pem.Decode(stdout.Bytes())
+	if block == nil || len(rest) > 0 || !bytes.HasPrefix(stdout.Bytes(), []byte("-----BEGIN")) {
+		t.Fatalf("it is more than a certificate:\n%s", stdout.String())
+	}
+	if x, err := x509.ParseCertificate(block.Bytes); err != nil || !x.IsCA || x.PermittedDNSDomains[0] != "acme.localhost" {
+		t.Errorf("%+v, %v", x, err)
+	}
+	out = run(cli.ExitOK, "identity", "status")
+	if !strings.Contains(out, "CA OF URLS") || !strings.Contains(out, "acme.localhost, *.acme.localhost") {
+		t.Errorf("status says:\n%s", out)
+	}
+	var doc struct{ Web *webca.Status }
+	if err := json.Unmarshal([]byte(run(cli.ExitOK, "identity", "status", "-o", "json")), &doc); err != nil || doc.Web == nil || len(doc.Web.Certificates) != 1 {
+		t.Errorf("%+v, %v", doc.Web, err)
+	}
+}
+
+// certify gives a gateway a certificate of the platform's authority.
+func certify(t *testing.T, c *cluster.Client) {
+	t.Helper()
+	if _, err := c.Typed.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: kube.GatewayNamespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := webca.New(webca.Deps{Client: c.Typed, Log: slog.New(slog.DiscardHandler), Events: &record.FakeRecorder{}},
+		webca.Options{Platform: "acme", Environment: "local", Namespace: kube.GatewayNamespace, Domains: []string{"acme.localhost"}, Interval: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca.Want([]webca.Want{{Gateway: types.NamespacedName{Namespace: kube.GatewayNamespace, Name: "public"}, UID: "1", Secret: "public-tls", Domain: "acme.localhost"}})
+	ctx, stop := context.WithCancel(t.Context())
+	led := make(chan error, 1)
+	go func() { led <- ca.Lead(ctx) }()
+	for {
+		if _, s, err := webca.Read(ctx, c.Typed, kube.GatewayNamespace); err == nil && len(s.Certificates) == 1 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatal("there is no certificate")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-led; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -157,7 +157,7 @@ func (s *looking) now(ctx context.Context) (*status.Environment, error) {
 	env := s.env.Metadata.Name
 	source := status.Source{Platform: s.check.Model.Platform.Metadata.Name, Cloud: s.env.Spec.Cloud, Graph: s.compiled.Graph, Cluster: about, Digest: s.digests}
 	for _, r := range s.compiled.Routes() {
-		source.Routes = append(source.Routes, status.Route{URL: urlOf(r, about.HTTP), Unit: addr.Workload(env, r.Workload)})
+		source.Routes = append(source.Routes, status.Route{URL: urlOf(r, about.HTTP, about.HTTPS), Unit: addr.Workload(env, r.Workload)})
 	}
 	if source.Rows, err = s.rows(ctx); err != nil {
 		return nil, err
@@ -282,6 +282,9 @@ func (s *looking) cluster(ctx context.Context) (status.Cluster, *cluster.Client,
 			return c, nil, err
 		}
 		c.Node, c.Server, c.HTTP = cfg.Name, cfg.Server(), cfg.HTTP
+		if s.compiled.TLS() {
+			c.HTTPS = cfg.HTTPS
+		}
 		if !node.Running(dir) {
 			c.Access = status.Stopped
 			return c, nil, nil

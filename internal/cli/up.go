@@ -238,28 +238,36 @@ type upResult struct {
 func (a *app) upDone(s *session, changed int, took time.Duration, format string) error {
 	env := s.work.env
 	res := upResult{Version: "1", Environment: env, Applied: changed, Seconds: took.Seconds(), Routes: map[string]string{}}
-	port := 0
+	var http, https int
 	if cfg, err := node.Load(nodeDir(s.check.Model.Platform, env)); err == nil {
-		port, res.Kubeconfig = cfg.HTTP, cfg.Kubeconfig()
+		http, https, res.Kubeconfig = cfg.HTTP, cfg.HTTPS, cfg.Kubeconfig()
 	}
 	routes := s.target.Compiled.Routes()
 	for _, r := range routes {
-		res.Routes[r.Workload+"."+r.Class] = urlOf(r, port)
+		res.Routes[r.Workload+"."+r.Class] = urlOf(r, http, https)
 	}
 	if format == "json" {
 		return a.printJSON(res)
 	}
 	fmt.Fprintf(a.stdout, "\n%s is up, %s.\n", env, seconds(took))
 	for _, r := range routes {
-		fmt.Fprintf(a.stdout, "  %-14s %s\n", r.Workload, urlOf(r, port))
+		fmt.Fprintf(a.stdout, "  %-14s %s\n", r.Workload, urlOf(r, http, https))
+	}
+	if e := s.target.Compiled.Environment(); len(routes) > 0 && e.TLS() == model.TLSPlatformCA {
+		fmt.Fprintf(a.stdout, "\n  %s identity ca %s    print the CA of these URLs; --help says how to trust it, once\n", a.self(), env)
 	}
 	fmt.Fprintf(a.stdout, "\n  %s status %s    how everything is\n  %s down %s      stop it; data stays\n", a.self(), env, a.self(), env)
 	return nil
 }
 
-// urlOf is the URL of a route on this machine.
-func urlOf(r compile.Route, port int) string {
-	if port == 0 || port == 80 {
+// urlOf is the URL of a route on this machine, whose ports for routes these are; zero
+// where they are not this machine's.
+func urlOf(r compile.Route, http, https int) string {
+	port, usual := http, 80
+	if strings.HasPrefix(r.URL, "https:") {
+		port, usual = https, 443
+	}
+	if port == 0 || port == usual {
 		return r.URL
 	}
 	return strings.Replace(r.URL, r.Host, net.JoinHostPort(r.Host, strconv.Itoa(port)), 1)

@@ -133,12 +133,8 @@ func (c *Compiled) route(x *expander, k *kube.Workload, res *resolved, p map[str
 		Path: or(text(p, "path"), "/"), Port: x.w.Service.Ports[port].Port,
 	}
 	k.Routes = append(k.Routes, r)
-	scheme := "https"
-	if c.kubeEnv.TLS == "disabled" {
-		scheme = "http"
-	}
 	res.literal["host"] = host
-	res.literal["url"] = scheme + "://" + host + strings.TrimSuffix(r.Path, "/")
+	res.literal["url"] = c.scheme() + "://" + host + strings.TrimSuffix(r.Path, "/")
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/stratahq/strata/internal/model"
 )
 
 // Route is a way into the environment from outside of its cluster.
@@ -16,16 +18,26 @@ type Route struct {
 	Host, Path string
 }
 
+// TLS reports whether the environment's routes are served with TLS.
+func (c *Compiled) TLS() bool {
+	return c.kubeEnv.IngressDomain != "" && c.kubeEnv.TLS != model.TLSDisabled
+}
+
+// scheme is that of routes' URLs.
+func (c *Compiled) scheme() string {
+	if c.kubeEnv.TLS == model.TLSDisabled {
+		return "http"
+	}
+	return "https"
+}
+
 // Routes returns the ways into the environment, public ones first, then by workload
 // and URL; none where it has no ingress.
 func (c *Compiled) Routes() []Route {
 	if c.kubeEnv.IngressDomain == "" {
 		return nil
 	}
-	scheme := "https"
-	if c.kubeEnv.TLS == "disabled" {
-		scheme = "http"
-	}
+	scheme := c.scheme()
 	var out []Route
 	for _, w := range c.workloads {
 		for _, r := range w.Routes {

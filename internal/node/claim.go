@@ -17,11 +17,11 @@ const links = 255
 // claim is what a node has of the machine while it runs. Others see by trying to take
 // it that it is taken, wherever they keep their nodes, and it ends with its holder.
 type claim struct {
-	number, api, http net.Listener
+	number, api, http, https net.Listener
 }
 
 func (c *claim) close() {
-	for _, l := range []net.Listener{c.number, c.api, c.http} {
+	for _, l := range []net.Listener{c.number, c.api, c.http, c.https} {
 		if l != nil {
 			l.Close()
 		}
@@ -29,11 +29,12 @@ func (c *claim) close() {
 }
 
 // candidates are ports of loopback that a node may be served at, the best first.
-type candidates struct{ api, http []int }
+type candidates struct{ api, http, https []int }
 
 var standard = candidates{
-	api:  []int{6443, 6444, 6445, 6446, 6447, 6448, 6449},
-	http: []int{80, 8080, 8081, 8082, 8083, 8084, 8085},
+	api:   []int{6443, 6444, 6445, 6446, 6447, 6448, 6449},
+	http:  []int{80, 8080, 8081, 8082, 8083, 8084, 8085},
+	https: []int{443, 8443, 8444, 8445, 8446, 8447, 8448},
 }
 
 // claim chooses a number for the link and ports of loopback, takes them, and writes
@@ -54,6 +55,7 @@ func (c *Config) claim(from candidates) (*claim, error) {
 	}{
 		{&c.API, &out.api, from.api, "the API server needs"},
 		{&c.HTTP, &out.http, from.http, "routes need"},
+		{&c.HTTPS, &out.https, from.https, "routes with TLS need"},
 	} {
 		if *w.port, *w.listener = listen(append([]int{*w.port}, w.from...)); *w.listener == nil {
 			out.close()

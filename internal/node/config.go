@@ -29,10 +29,11 @@ type Config struct {
 	Program string `json:"program"`
 	// Link numbers the link between machine and node, 0 to 254.
 	Link int `json:"link"`
-	// API and HTTP are the ports on loopback at which the API server and routes are
+	// API, HTTP and HTTPS are the ports on loopback at which the API server and routes are
 	// served on the machine.
-	API  int `json:"api"`
-	HTTP int `json:"http"`
+	API   int `json:"api"`
+	HTTP  int `json:"http"`
+	HTTPS int `json:"https"`
 	// CertificateLife is how long a component's certificate holds; 0 means a week. It is
 	// renewed when half of it is over.
 	CertificateLife time.Duration `json:"certificateLife,omitempty"`
@@ -48,6 +49,7 @@ const (
 	metricsIP   = "10.96.0.11"
 	apiPort     = 6443
 	routePort   = 80
+	tlsPort     = 443
 )
 
 // linkNet is cut into links of four addresses, one a node.

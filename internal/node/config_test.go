@@ -103,7 +103,7 @@ func TestPortsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	c := Config{Name: "a", Dir: "/a", Link: -1}
-	_, err := c.claim(candidates{api: []int{port}, http: standard.http})
+	_, err := c.claim(candidates{api: []int{port}, http: standard.http, https: standard.https})
 	want := fmt.Sprintf("all of the ports [%d] of 127.0.0.1 are taken, and the API server needs one of them: end one of the programs that have them (`ss -ltnp`", port)
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error: %v", err)

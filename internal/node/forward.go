@@ -44,6 +44,11 @@ func (c Config) pipe(ctx context.Context, conn net.Conn, port int) {
 		return
 	}
 	defer other.Close()
+	join(conn, other)
+}
+
+// join passes on what comes from either of two connections until both have ended.
+func join(conn, other net.Conn) {
 	done := make(chan struct{}, 2)
 	half := func(dst, src net.Conn) {
 		_, _ = io.Copy(dst, src)

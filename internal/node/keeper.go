@@ -51,7 +51,7 @@ func Run(ctx context.Context, dir string, log *slog.Logger) error {
 	defer wg.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for port, l := range map[int]net.Listener{apiPort: taken.api, routePort: taken.http} {
+	for port, l := range map[int]net.Listener{apiPort: taken.api, routePort: taken.http, tlsPort: taken.https} {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,12 +31,14 @@ import (
 
 // routes leads requests for *.localhost names to the environment's gateways. All that it
 // knows of an HTTPRoute is which names belong to which Gateway; everything else is the
-// gateways' business.
+// gateways' business. TLS ends at the gateways, so of a connection that begins with it
+// the name that it asks for is read, and nothing is changed.
 type routes struct {
 	c        Config
 	services corelisters.ServiceLister
 	list     cache.GenericLister
 	port     int // of the gateways' Services
+	tlsPort  int // the same for TLS
 	synced   []cache.InformerSynced
 	changed  flag
 	table    atomic.Pointer[[]route]
@@ -46,28 +49,41 @@ type routes struct {
 type route struct {
 	host string
 	to   *httputil.ReverseProxy
+	// tls is where the gateway serves TLS; empty: it does not.
+	tls string
 }
 
 // gatewayLabel has, on a gateway's Service, the name of its Gateway (GEP-1762); gatewayPort
-// is where the gateways serve plain HTTP.
+// is where the gateways serve plain HTTP, gatewayTLS where they serve HTTPS.
 const (
 	gatewayLabel = "gateway.networking.k8s.io/gateway-name"
 	gatewayPort  = 80
+	gatewayTLS   = 443
 )
 
 func newRoutes(c Config, f informers.SharedInformerFactory, d dynamicinformer.DynamicSharedInformerFactory, log *slog.Logger) *routes {
 	i := d.ForResource(schema.GroupVersionResource{Group: gatewayv1.GroupName, Version: "v1", Resource: "httproutes"})
-	r := &routes{c: c, services: f.Core().V1().Services().Lister(), list: i.Lister(), port: gatewayPort, changed: newFlag(), log: log}
+	r := &routes{c: c, services: f.Core().V1().Services().Lister(), list: i.Lister(), port: gatewayPort, tlsPort: gatewayTLS, changed: newFlag(), log: log}
 	r.synced = []cache.InformerSynced{watch(i.Informer(), r.changed), watch(f.Core().V1().Services().Informer(), r.changed)}
 	r.table.Store(&[]route{})
 	return r
 }
 
 func (r *routes) run(ctx context.Context) error {
-	l, err := net.Listen("tcp", net.JoinHostPort(r.c.Addr().String(), strconv.Itoa(routePort)))
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", net.JoinHostPort(r.c.Addr().String(), strconv.Itoa(routePort)))
 	if err != nil {
 		return err
 	}
+	secure, err := lc.Listen(ctx, "tcp", net.JoinHostPort(r.c.Addr().String(), strconv.Itoa(tlsPort)))
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { r.serveTLS(ctx, secure) })
 	server := &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(r.log.Handler(), slog.LevelDebug)}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
@@ -135,29 +151,38 @@ func (r *routes) routesOf(hr *gatewayv1.HTTPRoute) []route {
 			namespace = string(*parent.Namespace)
 		}
 		svc := r.service(namespace, string(parent.Name))
-		if svc == "" {
+		if svc == nil {
 			continue
 		}
-		proxy := r.proxy(net.JoinHostPort(svc, strconv.Itoa(r.port)), namespace+"/"+string(parent.Name))
+		to := route{to: r.proxy(net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(r.port)), namespace+"/"+string(parent.Name))}
+		if serves(svc, r.tlsPort) {
+			to.tls = net.JoinHostPort(svc.Spec.ClusterIP, strconv.Itoa(r.tlsPort))
+		}
 		for _, h := range hr.Spec.Hostnames {
-			out = append(out, route{host: strings.ToLower(string(h)), to: proxy})
+			to.host = strings.ToLower(string(h))
+			out = append(out, to)
 		}
 	}
 	return out
 }
 
-// service returns the address of a Gateway's Service; empty where it has none.
-func (r *routes) service(namespace, gateway string) string {
+// service returns a Gateway's Service; nil where it has none.
+func (r *routes) service(namespace, gateway string) *corev1.Service {
 	list, err := r.services.Services(namespace).List(labels.SelectorFromSet(labels.Set{gatewayLabel: gateway}))
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, s := range list {
-		if s.Spec.ClusterIP != "" && slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == r.port }) {
-			return s.Spec.ClusterIP
+		if s.Spec.ClusterIP != "" && serves(s, r.port) {
+			return s
 		}
 	}
-	return ""
+	return nil
+}
+
+// serves reports whether a Service has a port.
+func serves(s *corev1.Service, port int) bool {
+	return slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return int(p.Port) == port })
 }
 
 // transport makes a connection for each request: one that was kept would go on leading
@@ -174,7 +199,8 @@ func (r *routes) proxy(addr, name string) *httputil.ReverseProxy {
 			p.SetURL(target)
 			p.Out.Host = p.In.Host
 		},
-		Transport: transport,
+		Transport:      transport,
+		ModifyResponse: r.outside,
 		ErrorHandler: func(w http.ResponseWriter, q *http.Request, err error) {
 			r.log.Error("route", "gateway", name, "path", q.URL.Path, "error", err)
 			http.Error(w, fmt.Sprintf("The gateway %s does not answer. `strata status` says how it is.", name), http.StatusBadGateway)
@@ -188,13 +214,39 @@ func (r *routes) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	for _, t := range *r.table.Load() {
-		if t.serves(host) {
-			t.to.ServeHTTP(w, q)
-			return
-		}
+	if t, ok := r.find(host); ok {
+		t.to.ServeHTTP(w, q)
+		return
 	}
 	http.Error(w, "No route has the name "+strconv.Quote(host)+". `strata status` lists the routes.", http.StatusNotFound)
+}
+
+// find returns the route for a host.
+func (r *routes) find(host string) (route, bool) {
+	for _, t := range *r.table.Load() {
+		if t.serves(host) {
+			return t, true
+		}
+	}
+	return route{}, false
+}
+
+// outside makes a redirect to a route lead to where it is served on the machine, whose
+// ports nobody inside of the node knows.
+func (r *routes) outside(a *http.Response) error {
+	location := a.Header.Get("Location")
+	u, err := url.Parse(location)
+	if err != nil || u.Host == "" || u.Port() != "" {
+		return nil // an answer is passed on as it is
+	}
+	port := map[string]int{"http": r.c.HTTP, "https": r.c.HTTPS}[u.Scheme]
+	if port == 0 || port == map[string]int{"http": 80, "https": 443}[u.Scheme] {
+		return nil
+	}
+	if _, ok := r.find(strings.ToLower(u.Hostname())); ok {
+		a.Header.Set("Location", strings.Replace(location, "//"+u.Host, "//"+net.JoinHostPort(u.Hostname(), strconv.Itoa(port)), 1))
+	}
+	return nil
 }
 
 // serves reports whether a route is for a host. A name that begins with "*." is for all

@@ -73,8 +73,10 @@ type Cluster struct {
 	// Version is that of the API server, Server its URL.
 	Version string `json:"version,omitempty"`
 	Server  string `json:"server,omitempty"`
-	// HTTP is the port of this machine at which routes are served.
-	HTTP int `json:"http,omitempty"`
+	// HTTP and HTTPS are the ports of this machine at which routes are served; without TLS
+	// there is no HTTPS.
+	HTTP  int `json:"http,omitempty"`
+	HTTPS int `json:"https,omitempty"`
 }
 
 // Unit is how a unit is.

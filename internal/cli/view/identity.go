@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stratahq/strata/internal/term"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 // Identity is what is known of the roots of an environment's workloads.
@@ -19,6 +20,8 @@ type Identity struct {
 	Rotation time.Time
 	// Roots are oldest first.
 	Roots []IdentityRoot
+	// Web is the CA of the gateways' certificates; nil where there is none.
+	Web *webca.Status
 }
 
 // IdentityRoot is one root.
@@ -51,7 +54,8 @@ func (v *Identity) JSON(w io.Writer) error {
 		Leader      string         `json:"leader,omitempty"`
 		Rotation    time.Time      `json:"rotation,omitzero"`
 		Roots       []IdentityRoot `json:"roots"`
-	}{"1", v.Environment, v.TrustDomain, v.Leader, v.Rotation, append([]IdentityRoot{}, v.Roots...)})
+		Web         *webca.Status  `json:"web,omitempty"`
+	}{"1", v.Environment, v.TrustDomain, v.Leader, v.Rotation, append([]IdentityRoot{}, v.Roots...), v.Web})
 }
 
 // IdentityOptions says how Human shows it.
@@ -81,6 +85,7 @@ func (v *Identity) Human(w io.Writer, opt IdentityOptions) error {
 		line(text + "  " + p.Paint(term.Dim, v.note(r, opt.Now)))
 	}
 	line("")
+	v.web(line, p, opt.Now)
 	if v.Leader == "" {
 		line(p.Paint(term.Yellow, "Nobody signs: no strata-control leads.") + " Pods that run keep their certificates until those end;")
 		line("new pods wait for theirs.")
@@ -89,6 +94,43 @@ func (v *Identity) Human(w io.Writer, opt IdentityOptions) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// web writes what is known of the CA and the gateways' certificates.
+func (v *Identity) web(line func(string), p term.Painter, now time.Time) {
+	if v.Web == nil {
+		return
+	}
+	date := func(t time.Time) string { return pad(t.UTC().Format(time.DateOnly), 12) }
+	line(p.Paint(term.Dim, pad("CA OF URLS", 18)+pad("PHASE", 11)+"ENDS"))
+	for _, x := range v.Web.Authorities {
+		style, note := term.Style(""), ""
+		switch x.Phase {
+		case webca.PhasePublished:
+			note = "signs " + in(x.Signs.Sub(now))
+		case webca.PhaseRetiring:
+			note = "needed no more " + in(x.Withdrawn.Sub(now))
+		case webca.PhaseSigning:
+			style = term.Green
+		}
+		if !x.Replaced.IsZero() {
+			note = strings.TrimPrefix(note+", next one from "+x.Replaced.UTC().Format(time.DateOnly), ", ")
+		}
+		line(pad(term.Clean(x.ID), 18) + p.Paint(style, pad(string(x.Phase), 11)) + date(x.NotAfter) + "  " + p.Paint(term.Dim, note))
+	}
+	line("")
+	line(p.Paint(term.Dim, pad("GATEWAY", 18)+pad("RENEWED", 11)+"ENDS"))
+	for _, x := range v.Web.Certificates {
+		renewed := "by others"
+		if !x.Foreign {
+			renewed = in(x.Renewal.Sub(now))
+		}
+		line(pad(term.Clean(x.Gateway), 18) + pad(renewed, 11) + date(x.NotAfter) + "  " + p.Paint(term.Dim, term.Clean(strings.Join(x.Names, ", "))))
+		for _, host := range x.LeftOut {
+			line(pad("", 18) + p.Paint(term.Yellow, term.Clean(host)+" is left out: it is outside of the environment's domains"))
+		}
+	}
+	line("")
 }
 
 // note says what comes next for a root.

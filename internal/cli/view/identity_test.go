@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stratahq/strata/internal/cli/view"
+	"github.com/stratahq/strata/internal/webca"
 )
 
 func TestIdentity(t *testing.T) {
@@ -37,7 +38,36 @@ Signed by strata-control-5d9c.
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
-	v.Leader, v.Roots = "", nil
+	v.Roots = nil
+	v.Web = &webca.Status{
+		Authorities: []webca.AuthorityStatus{
+			{ID: "0a1b2c3d4e5f6071", Phase: webca.PhaseRetiring, NotAfter: now.Add(400 * day), Withdrawn: now.Add(20 * day)},
+			{ID: "1a1b2c3d4e5f6071", Phase: webca.PhaseSigning, NotAfter: now.Add(800 * day)},
+			{ID: "2a1b2c3d4e5f6071", Phase: webca.PhasePublished, NotAfter: now.Add(1800 * day), Signs: now.Add(100 * day), Replaced: now.Add(900 * day)},
+		},
+		Certificates: []webca.CertificateStatus{
+			{Gateway: "public", Names: []string{"acme.example", "*.acme.example"}, NotAfter: now.Add(30 * day), Renewal: now.Add(20 * day), LeftOut: []string{"shop.bank.example"}},
+			{Gateway: "internal", Foreign: true, Names: []string{"internal.acme.example"}, NotAfter: now.Add(90 * day)},
+		},
+	}
+	b.Reset()
+	if err := v.Human(&b, view.IdentityOptions{Now: now}); err != nil {
+		t.Fatal(err)
+	}
+	want = `CA OF URLS        PHASE      ENDS
+0a1b2c3d4e5f6071  retiring   2027-06-05    needed no more in 20 d
+1a1b2c3d4e5f6071  signing    2028-07-09
+2a1b2c3d4e5f6071  published  2031-04-05    signs in 100 d, next one from 2028-10-17
+
+GATEWAY           RENEWED    ENDS
+public            in 20 d    2026-05-31    acme.example, *.acme.example
+                  shop.bank.example is left out: it is outside of the environment's domains
+internal          by others  2026-07-30    internal.acme.example
+`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	v.Leader, v.Roots, v.Web = "", nil, nil
 	b.Reset()
 	if err := v.Human(&b, view.IdentityOptions{Now: now, Color: true}); err != nil || !strings.Contains(b.String(), "Nobody signs") {
 		t.Errorf("without a leader: %v\n%s", err, b.String())

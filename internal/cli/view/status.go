@@ -97,7 +97,8 @@ func (s *statusView) head() {
 	add(c.Version != "", "Kubernetes "+c.Version)
 	add(!c.Since.IsZero(), "up "+age(s.opt.Now.Sub(c.Since)))
 	add(c.Access == status.Running && c.Server != "", c.Server)
-	add(c.Access == status.Running && c.HTTP != 0, fmt.Sprintf("routes on port %d", c.HTTP))
+	add(c.Access == status.Running && c.HTTP != 0 && c.HTTPS == 0, fmt.Sprintf("routes on port %d", c.HTTP))
+	add(c.Access == status.Running && c.HTTPS != 0, fmt.Sprintf("routes on ports %d and %d", c.HTTP, c.HTTPS))
 	s.list(facts)
 	if c.Problem != "" {
 		for _, l := range term.Wrap(c.Problem, term.Prose(s.opt.Width, 2), 0) {
