@@ -67,9 +67,15 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// newLocal copies the example. The caches are the user's own, since images are built
-// of Debian packages and Go modules that nobody wants to fetch twice.
+// newLocal copies the example.
 func newLocal(t *testing.T) *local {
+	t.Helper()
+	return newLocalOf(t, "../../examples/acme")
+}
+
+// newLocalOf copies a repository. The caches are the user's own, since images are built
+// of Debian packages and Go modules that nobody wants to fetch twice.
+func newLocalOf(t *testing.T, repository string) *local {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("a node needs root")
@@ -92,7 +98,7 @@ func newLocal(t *testing.T) *local {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &local{world: newWorld(t, bin, "../../examples/acme"), nodes: filepath.Join(nodes, "n")}
+	l := &local{world: newWorld(t, bin, repository), nodes: filepath.Join(nodes, "n")}
 	l.env = append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "STRATA_") }),
 		"STRATA_NODES="+l.nodes, "STRATA_WHO=author@acme.example", "NO_COLOR=1", "COLUMNS=160", "KUBECONFIG=/nonexistent")
 	t.Cleanup(func() {

@@ -1,0 +1,230 @@
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/stratahq/strata/internal/compile/kube"
+)
+
+// TestCertified brings up what a stranger has after the first minutes, with HTTPS, and
+// opens its URLs as somebody does who trusts the environment's CA and nobody else.
+func TestCertified(t *testing.T) {
+	l := newLocalOf(t, t.TempDir())
+	l.must(0, "init", ".", "--name", "acme", "--domain", "acme.example")
+	l.must(0, "new", "workload", "office", "--with", "route")
+	l.edit("workloads/office/score.yaml", "type: route ", "class: internal\n    type: route ")
+	l.edit("environments/local.yaml", "tls: disabled", "tls: platform-ca")
+	l.up()
+	c := &certified{local: l, ca: filepath.Join(t.TempDir(), "ca.pem"), roots: x509.NewCertPool()}
+	pems := l.stdout(0, "identity", "ca")
+	if err := os.WriteFile(c.ca, []byte(pems), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !c.roots.AppendCertsFromPEM([]byte(pems)) {
+		t.Fatalf("no certificates:\n%s", pems)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*certified, *testing.T)
+	}{{"served", served200}, {"curl", curls}, {"redirected", redirected}, {"apart", apart}, {"renewed", renewed}} {
+		if !t.Run(part.name, func(t *testing.T) { part.run(c, t) }) {
+			l.explain()
+		}
+	}
+	if out := l.must(0, "status", "local"); !strings.Contains(out, l.routes["hello.public"]) {
+		t.Errorf("status does not show %s:\n%s", l.routes["hello.public"], out)
+	}
+	if out := l.must(0, "identity", "status"); !strings.Contains(out, "acme.localhost, *.acme.localhost") {
+		t.Errorf("the certificates are not in\n%s", out)
+	}
+}
+
+// certified is a scaffolded platform with HTTPS.
+type certified struct {
+	*local
+	ca    string // file
+	roots *x509.CertPool
+}
+
+// client is one that finds *.localhost names where browsers do and trusts the CA alone.
+// With a name it asks for that one by TLS, whatever the URL says.
+func (c *certified) client(name string) (*http.Client, func()) {
+	d := &net.Dialer{Timeout: 5 * time.Second}
+	tr := &http.Transport{
+		ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: c.roots, ServerName: name},
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				return nil, err
+			}
+			return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+		},
+	}
+	return &http.Client{Timeout: 20 * time.Second, Transport: tr}, tr.CloseIdleConnections
+}
+
+// open opens a URL and returns the answer, whose body is read.
+func open(ctx context.Context, client *http.Client, address string) (*http.Response, string, error) {
+	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	a, err := client.Do(q)
+	if err != nil {
+		return nil, "", err
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(a.Body)
+	return a, string(b), err
+}
+
+// port is that of a URL of this machine, as its text shows it.
+func port(of int, usual int) string {
+	if of == usual {
+		return ""
+	}
+	return fmt.Sprintf(":%d", of)
+}
+
+func served200(c *certified, t *testing.T) {
+	https := port(c.config(t).HTTPS, 443)
+	for route, want := range map[string]string{"hello.public": "hello.acme.localhost", "office.internal": "office.internal.acme.localhost"} {
+		got := c.routes[route]
+		if !strings.HasPrefix(got, "https://"+want+https+"/") {
+			t.Fatalf("%s is at %q, want https://%s%s/", route, got, want, https)
+		}
+		client, done := c.client("")
+		a, body, err := open(t.Context(), client, got)
+		done()
+		if err != nil || a.StatusCode != http.StatusOK || a.ProtoMajor != 2 || !strings.HasPrefix(body, "Hello from") {
+			t.Errorf("%s: %v, %q, %v", got, a, body, err)
+		}
+	}
+	// Who does not trust the CA does not get that far.
+	stranger := &certified{local: c.local, roots: x509.NewCertPool()}
+	client, done := stranger.client("")
+	defer done()
+	_, _, err := open(t.Context(), client, c.routes["hello.public"])
+	var unknown x509.UnknownAuthorityError
+	if !errors.As(err, &unknown) {
+		t.Errorf("without the CA: %v", err)
+	}
+}
+
+// curls has another implementation of TLS look at the certificates.
+func curls(c *certified, t *testing.T) {
+	file, err := exec.LookPath("curl")
+	if err != nil {
+		t.Skip("there is no curl")
+	}
+	u, err := url.Parse(c.routes["hello.public"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-sS", "--noproxy", "*", "--cacert", c.ca, "--resolve", fmt.Sprintf("%s:%d:127.0.0.1", u.Hostname(), c.config(t).HTTPS), "-o", "/dev/null", "-w", "%{http_code} %{http_version}", u.String()}
+	out, err := exec.CommandContext(t.Context(), file, args...).CombinedOutput()
+	if err != nil || string(out) != "200 2" {
+		t.Errorf("curl says %s, %v", out, err)
+	}
+}
+
+// redirected: plain HTTP leads to HTTPS, at the port that the machine has.
+func redirected(c *certified, t *testing.T) {
+	client, done := c.client("")
+	defer done()
+	a, body, err := open(t.Context(), client, "http://hello.acme.localhost"+port(c.config(t).HTTP, 80)+"/a?b=c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at := a.Request.URL; a.StatusCode != http.StatusOK || at.Scheme != "https" || at.RequestURI() != "/a?b=c" || !strings.HasPrefix(body, "Hello from") {
+		t.Errorf("it arrives at %s: %s, %q", at, a.Status, body)
+	}
+	if a.Request.Response == nil || a.Request.Response.StatusCode != http.StatusMovedPermanently {
+		t.Errorf("it is no redirect: %+v", a.Request.Response)
+	}
+}
+
+// apart: neither gateway serves what is the other's, nor what is nobody's.
+func apart(c *certified, t *testing.T) {
+	client, done := c.client("hello.acme.localhost")
+	defer done()
+	a, body, err := open(t.Context(), client, c.routes["office.internal"])
+	if err != nil || a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("the public gateway answers for an internal host: %v, %q, %v", a, body, err)
+	}
+	client, done = c.client("office.internal.acme.localhost")
+	defer done()
+	if a, body, err = open(t.Context(), client, c.routes["hello.public"]); err != nil || a.StatusCode == http.StatusOK {
+		t.Errorf("the internal gateway answers for a public host: %v, %q, %v", a, body, err)
+	}
+	client, done = c.client("nobody.acme.localhost")
+	defer done()
+	if a, _, err := open(t.Context(), client, c.routes["hello.public"]); err == nil {
+		t.Errorf("a name without a route is served: %s", a.Status)
+	}
+}
+
+// renewed: a certificate that is replaced is shown to the next that connects, and whoever
+// is connected stays so.
+func renewed(c *certified, t *testing.T) {
+	kept, done := c.client("")
+	defer done()
+	// ask returns the certificate that the connection has begun with, and whether it was there.
+	ask := func(client *http.Client) (*x509.Certificate, bool, error) {
+		reused := false
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
+		a, _, err := open(ctx, client, c.routes["hello.public"])
+		if err != nil {
+			return nil, false, err
+		}
+		if a.StatusCode != http.StatusOK {
+			return nil, false, errors.New(a.Status)
+		}
+		return a.TLS.PeerCertificates[0], reused, nil
+	}
+	first, _, err := ask(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := c.local.client(t).Typed.CoreV1().Secrets(kube.GatewayNamespace)
+	if err := secrets.Delete(t.Context(), kube.CertificateName(kube.ClassPublic), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(3 * time.Minute)
+	for {
+		client, done := c.client("")
+		now, _, err := ask(client)
+		done()
+		if err == nil && !now.Equal(first) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the old certificate is still shown: %v", err)
+		}
+		same, reused, err := ask(kept)
+		if err != nil || !reused || !same.Equal(first) {
+			t.Fatalf("the connection is lost: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if same, reused, err := ask(kept); err != nil || !reused || !same.Equal(first) {
+		t.Errorf("the connection is lost: %v", err)
+	}
+}
