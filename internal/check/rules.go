@@ -73,6 +73,7 @@ var Rules = []diag.RuleInfo{
 	{ID: model.RuleNoPlatformImage, Summary: "A release in a cloud names the images of the mesh and the gateway"},
 	{ID: model.RuleMeshVersion, Summary: "Clusters give pods the certificates that the mesh needs"},
 	{ID: model.RuleMeshGateway, Summary: "Gateways have an identity that the mesh knows"},
+	{ID: model.RuleRouteGateway, Summary: "Gateways can do what routes ask of them"},
 	{ID: model.RuleReservedPort, Summary: "Ports of the mesh are left alone"},
 	{ID: model.RuleInvalidDate, Summary: "Dates are days of the calendar"},
 	{ID: catalog.RuleDuplicate, Summary: "Contracts have a name of their own"},

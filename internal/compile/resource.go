@@ -7,6 +7,7 @@ import (
 
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/compile/kube"
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 	"github.com/stratahq/strata/internal/graph"
 	"github.com/stratahq/strata/internal/model"
 )
@@ -130,12 +131,33 @@ func (c *Compiled) route(x *expander, k *kube.Workload, res *resolved, p map[str
 	host := model.RouteHost(c.env, x.w, res.eff)
 	r := kube.Route{
 		Resource: res.eff.Name, Class: res.eff.Class, Host: host,
-		Path: or(text(p, "path"), "/"), Port: x.w.Service.Ports[port].Port,
+		Path: or(text(p, "path"), "/"), Port: x.w.Service.Ports[port].Port, Policy: routePolicy(p),
 	}
 	k.Routes = append(k.Routes, r)
 	res.literal["host"] = host
 	res.literal["url"] = c.scheme() + "://" + host + strings.TrimSuffix(r.Path, "/")
 	return nil
+}
+
+// routePolicy returns what parameters of a route limit its requests by; nil where none do.
+func routePolicy(p map[string]any) *routepolicy.Spec {
+	out := routepolicy.Spec{MaxRequestBytes: int64(number(p, "maxRequestBytes"))}
+	if m, ok := p["rateLimit"].(map[string]any); ok {
+		out.RateLimit = &routepolicy.RateLimit{RequestsPerSecond: int32(number(m, "requestsPerSecond")), Burst: int32(number(m, "burst"))}
+	}
+	if m, ok := p["token"].(map[string]any); ok {
+		out.Token = &routepolicy.Token{Issuer: text(m, "issuer")}
+		list, _ := m["audiences"].([]any)
+		for _, a := range list {
+			if s, ok := a.(string); ok {
+				out.Token.Audiences = append(out.Token.Audiences, s)
+			}
+		}
+	}
+	if out.RateLimit == nil && out.Token == nil && out.MaxRequestBytes == 0 {
+		return nil
+	}
+	return &out
 }
 
 func text(m map[string]any, key string) string { s, _ := m[key].(string); return s }

@@ -29,7 +29,7 @@ func TestCertified(t *testing.T) {
 	l := newLocalOf(t, t.TempDir())
 	l.must(0, "init", ".", "--name", "acme", "--domain", "acme.example")
 	l.must(0, "new", "workload", "office", "--with", "route")
-	l.edit("workloads/office/score.yaml", "type: route ", "class: internal\n    type: route ")
+	l.edit("workloads/office/score.yaml", "type: route ", "class: internal\n    params: {maxRequestBytes: 10}\n    type: route ")
 	l.edit("environments/local.yaml", "tls: disabled", "tls: platform-ca")
 	l.up()
 	c := &certified{local: l, ca: filepath.Join(t.TempDir(), "ca.pem"), roots: x509.NewCertPool()}
@@ -43,7 +43,7 @@ func TestCertified(t *testing.T) {
 	for _, part := range []struct {
 		name string
 		run  func(*certified, *testing.T)
-	}{{"served", served200}, {"curl", curls}, {"redirected", redirected}, {"apart", apart}, {"renewed", renewed}} {
+	}{{"served", served200}, {"curl", curls}, {"redirected", redirected}, {"apart", apart}, {"limited", limited}, {"renewed", renewed}} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(c, t) }) {
 			l.explain()
 		}
@@ -80,19 +80,37 @@ func (c *certified) client(name string) (*http.Client, func()) {
 	return &http.Client{Timeout: 20 * time.Second, Transport: tr}, tr.CloseIdleConnections
 }
 
-// open opens a URL and returns the answer, whose body is read.
-func open(ctx context.Context, client *http.Client, address string) (*http.Response, string, error) {
+// page is what became of opening a URL.
+type page struct {
+	code, version int
+	body          string
+	// at is where it was found in the end, moved the status of the last redirect to there.
+	at    *url.URL
+	moved int
+	// shown is the server's certificate.
+	shown *x509.Certificate
+}
+
+// open opens a URL.
+func open(ctx context.Context, client *http.Client, address string) (page, error) {
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	a, err := client.Do(q)
 	if err != nil {
-		return nil, "", err
+		return page{}, err
 	}
 	defer a.Body.Close()
 	b, err := io.ReadAll(a.Body)
-	return a, string(b), err
+	out := page{code: a.StatusCode, version: a.ProtoMajor, body: string(b), at: a.Request.URL}
+	if a.Request.Response != nil {
+		out.moved = a.Request.Response.StatusCode
+	}
+	if a.TLS != nil {
+		out.shown = a.TLS.PeerCertificates[0]
+	}
+	return out, err
 }
 
 // port is that of a URL of this machine, as its text shows it.
@@ -111,17 +129,17 @@ func served200(c *certified, t *testing.T) {
 			t.Fatalf("%s is at %q, want https://%s%s/", route, got, want, https)
 		}
 		client, done := c.client("")
-		a, body, err := open(t.Context(), client, got)
+		p, err := open(t.Context(), client, got)
 		done()
-		if err != nil || a.StatusCode != http.StatusOK || a.ProtoMajor != 2 || !strings.HasPrefix(body, "Hello from") {
-			t.Errorf("%s: %v, %q, %v", got, a, body, err)
+		if err != nil || p.code != http.StatusOK || p.version != 2 || !strings.HasPrefix(p.body, "Hello from") {
+			t.Errorf("%s: %+v, %v", got, p, err)
 		}
 	}
 	// Who does not trust the CA does not get that far.
 	stranger := &certified{local: c.local, roots: x509.NewCertPool()}
 	client, done := stranger.client("")
 	defer done()
-	_, _, err := open(t.Context(), client, c.routes["hello.public"])
+	_, err := open(t.Context(), client, c.routes["hello.public"])
 	var unknown x509.UnknownAuthorityError
 	if !errors.As(err, &unknown) {
 		t.Errorf("without the CA: %v", err)
@@ -149,15 +167,12 @@ func curls(c *certified, t *testing.T) {
 func redirected(c *certified, t *testing.T) {
 	client, done := c.client("")
 	defer done()
-	a, body, err := open(t.Context(), client, "http://hello.acme.localhost"+port(c.config(t).HTTP, 80)+"/a?b=c")
+	p, err := open(t.Context(), client, "http://hello.acme.localhost"+port(c.config(t).HTTP, 80)+"/a?b=c")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at := a.Request.URL; a.StatusCode != http.StatusOK || at.Scheme != "https" || at.RequestURI() != "/a?b=c" || !strings.HasPrefix(body, "Hello from") {
-		t.Errorf("it arrives at %s: %s, %q", at, a.Status, body)
-	}
-	if a.Request.Response == nil || a.Request.Response.StatusCode != http.StatusMovedPermanently {
-		t.Errorf("it is no redirect: %+v", a.Request.Response)
+	if p.code != http.StatusOK || p.moved != http.StatusMovedPermanently || p.at.Scheme != "https" || p.at.RequestURI() != "/a?b=c" || !strings.HasPrefix(p.body, "Hello from") {
+		t.Errorf("it arrives at %s: %+v", p.at, p)
 	}
 }
 
@@ -165,19 +180,40 @@ func redirected(c *certified, t *testing.T) {
 func apart(c *certified, t *testing.T) {
 	client, done := c.client("hello.acme.localhost")
 	defer done()
-	a, body, err := open(t.Context(), client, c.routes["office.internal"])
-	if err != nil || a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusMisdirectedRequest {
-		t.Errorf("the public gateway answers for an internal host: %v, %q, %v", a, body, err)
+	p, err := open(t.Context(), client, c.routes["office.internal"])
+	if err != nil || p.code != http.StatusNotFound && p.code != http.StatusMisdirectedRequest {
+		t.Errorf("the public gateway answers for an internal host: %+v, %v", p, err)
 	}
 	client, done = c.client("office.internal.acme.localhost")
 	defer done()
-	if a, body, err = open(t.Context(), client, c.routes["hello.public"]); err != nil || a.StatusCode == http.StatusOK {
-		t.Errorf("the internal gateway answers for a public host: %v, %q, %v", a, body, err)
+	if p, err = open(t.Context(), client, c.routes["hello.public"]); err != nil || p.code == http.StatusOK {
+		t.Errorf("the internal gateway answers for a public host: %+v, %v", p, err)
 	}
 	client, done = c.client("nobody.acme.localhost")
 	defer done()
-	if a, _, err := open(t.Context(), client, c.routes["hello.public"]); err == nil {
-		t.Errorf("a name without a route is served: %s", a.Status)
+	if p, err := open(t.Context(), client, c.routes["hello.public"]); err == nil {
+		t.Errorf("a name without a route is served: %+v", p)
+	}
+}
+
+// limited: what a team writes of its route holds.
+func limited(c *certified, t *testing.T) {
+	client, done := c.client("")
+	defer done()
+	// The program itself takes no such requests.
+	for body, want := range map[string]int{"0123456789": http.StatusMethodNotAllowed, "0123456789a": http.StatusRequestEntityTooLarge} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.routes["office.internal"], strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := client.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Body.Close()
+		if a.StatusCode != want {
+			t.Errorf("a body of %d bytes gets %s, want %d", len(body), a.Status, want)
+		}
 	}
 }
 
@@ -190,14 +226,11 @@ func renewed(c *certified, t *testing.T) {
 	ask := func(client *http.Client) (*x509.Certificate, bool, error) {
 		reused := false
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { reused = i.Reused }})
-		a, _, err := open(ctx, client, c.routes["hello.public"])
-		if err != nil {
-			return nil, false, err
+		p, err := open(ctx, client, c.routes["hello.public"])
+		if err == nil && p.code != http.StatusOK {
+			err = fmt.Errorf("it answers with %d", p.code)
 		}
-		if a.StatusCode != http.StatusOK {
-			return nil, false, errors.New(a.Status)
-		}
-		return a.TLS.PeerCertificates[0], reused, nil
+		return p.shown, reused, err
 	}
 	first, _, err := ask(kept)
 	if err != nil {

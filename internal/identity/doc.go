@@ -11,6 +11,6 @@
 //
 // What belongs here is who gets which certificate, and the life of roots. How proxies
 // use certificates is internal/proxy's business; the objects that run the signer are
-// compile/kube's; the certificate authority of databases and gateways is another one, in
-// provider/strata.
+// compile/kube's; the certificate authority of databases is another one, in
+// provider/strata, and that of gateways, in webca.
 package identity

@@ -49,5 +49,6 @@ const (
 	RuleNoPlatformImage  = "no-platform-image"
 	RuleMeshVersion      = "mesh-version"
 	RuleMeshGateway      = "mesh-gateway"
+	RuleRouteGateway     = "route-gateway"
 	RuleReservedPort     = "reserved-port"
 )

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/diag"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // BuiltImage is what a Score file writes for the image that the platform builds
@@ -124,6 +125,7 @@ func (v *validator) placement(e *Environment) {
 					d.Remedy = "Add ingress: {domain: ...}."
 				}
 				v.route(e, w, eff, routes)
+				v.gateway(e, w, eff)
 			case r.Type == TypeGPU:
 				v.accelerator(e, w, eff)
 			case r.Type == TypeAutoscaler:
@@ -227,6 +229,26 @@ func (v *validator) route(e *Environment, w *Workload, eff Effective, seen map[s
 		d := v.err(RuleRouteConflict, w.Source.File, diag.P("resources", eff.Name), "route %s of environment %q is also taken by %s", key, e.Metadata.Name, o.w.Metadata.Name)
 		d.OnKey = true
 		d.Detail = "The other one is resource " + o.eff.Name + " in " + o.w.Source.File + "."
+	}
+}
+
+// limited are the parameters of a route that only gateways of our own know.
+var limited = []string{"maxRequestBytes", "rateLimit", "token"}
+
+// gateway checks that the environment's gateways can do what a route asks of them.
+func (v *validator) gateway(e *Environment, w *Workload, eff Effective) {
+	class := e.GatewayClass()
+	if e.Spec.Ingress == nil || class == config.GatewayClass {
+		return
+	}
+	for _, name := range limited {
+		if eff.Params[name] == nil || v.repeated(w, eff.Name+" "+name) {
+			continue
+		}
+		d := v.err(RuleRouteGateway, w.Source.File, diag.P("resources", eff.Name), "gateways of class %q, as in environment %q, know no %s of routes", class, e.Metadata.Name, name)
+		d.OnKey = true
+		d.Detail = "A gateway that does not know it would let every request in."
+		d.Remedy = "Leave it out, or have the environment's routes served by the class " + config.GatewayClass + "."
 	}
 }
 

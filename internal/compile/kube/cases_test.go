@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 	"github.com/stratahq/strata/internal/model"
 )
 
@@ -114,6 +115,10 @@ func goldens() []golden {
 	plain := simple("local", "storefront")
 	plain.Ports = []Port{{Name: "a-name-of-more-than-15-characters", Port: 80, Target: 8080}, {Name: "dns", Port: 53, Target: 53, Protocol: "UDP"}}
 	plain.Routes = []Route{{Resource: "web", Class: "public", Host: "*.acme.localhost", Path: "/", Port: 80}}
+	plain.Routes = append(plain.Routes, Route{Resource: "api", Class: "public", Host: "*.acme.localhost", Path: "/api", Port: 80, Policy: &routepolicy.Spec{
+		RateLimit: &routepolicy.RateLimit{RequestsPerSecond: 50, Burst: 100}, MaxRequestBytes: 1 << 20,
+		Token: &routepolicy.Token{Issuer: "https://id.acme.example", Audiences: []string{"storefront"}},
+	}})
 	plain.Callers = []Call{{Workload: "resolver", Team: "shop", Port: 53, Target: 53, Protocol: "UDP", Place: 1}}
 	plain.Calls = []Call{{Resource: "resolver", Workload: "resolver", Team: "shop", Port: 53, Target: 5353, Protocol: "UDP"}}
 	plain.Containers[0].Variables = []Variable{{"OTEL_EXPORTER_OTLP_ENDPOINT", compose(text("http://telemetry.strata-system.svc:4318"))}}

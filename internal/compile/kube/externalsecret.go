@@ -7,6 +7,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 )
 
 // ExternalSecret asks the external secrets operator for a Secret made from the
@@ -99,9 +101,11 @@ func (in *ExternalSecret) DeepCopyObject() runtime.Object {
 }
 
 // AddToScheme registers the types of others that this package has: of
-// external-secrets.io/v1, cert-manager.io/v1, security.istio.io/v1 and keda.sh/v1alpha1.
+// external-secrets.io/v1, cert-manager.io/v1, security.istio.io/v1, keda.sh/v1alpha1 and
+// gateway.strata.dev/v1alpha1.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(schema.GroupVersion{Group: "external-secrets.io", Version: "v1"}, &ExternalSecret{}, &ClusterSecretStore{})
+	s.AddKnownTypes(schema.GroupVersion{Group: routepolicy.Group, Version: routepolicy.Version}, &routepolicy.RoutePolicy{})
 	addCertificates(s)
 	addIstio(s)
 	addKEDA(s)

@@ -92,7 +92,7 @@ var scheme = func() *runtime.Scheme {
 var strict = kjson.NewSerializerWithOptions(kjson.DefaultMetaFactory, scheme, scheme, kjson.SerializerOptions{Strict: true})
 
 // applyOrder is the order of kinds within a unit.
-var applyOrder = []string{"Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap", "ClusterSecretStore", "ExternalSecret", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "PersistentVolumeClaim", "Service", "Deployment", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "GatewayClass", "ClusterIssuer", "Certificate", "Gateway", "HTTPRoute"}
+var applyOrder = []string{"Namespace", "ResourceQuota", "LimitRange", "ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap", "ClusterSecretStore", "ExternalSecret", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy", "PersistentVolumeClaim", "Service", "Deployment", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "GatewayClass", "ClusterIssuer", "Certificate", "Gateway", "RoutePolicy", "HTTPRoute"}
 
 // check fails unless the objects are what every unit's objects must be.
 func check(t tester, r Rendered) {

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"github.com/stratahq/strata/internal/addr"
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
@@ -159,6 +160,8 @@ type Route struct {
 	Host     string // full name
 	Path     string // path prefix, at least "/"
 	Port     int    // port of the Service
+	// Policy limits requests and asks for tokens; nil: neither.
+	Policy *routepolicy.Spec `json:",omitempty"`
 }
 
 // Volume is a volume resource.

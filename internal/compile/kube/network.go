@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	gwv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 	"github.com/stratahq/strata/internal/model"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
@@ -62,15 +63,15 @@ func (r *renderer) openRoutes() []Route {
 	return r.w.Routes
 }
 
-// routes returns an HTTPRoute for each host and class; several when there are
-// more rules than one can have.
+// routes returns an HTTPRoute for each host and class, several when there are
+// more rules than one can have, after the RoutePolicies that they refer to.
 func (r *renderer) routes() []Object {
 	rs := slices.Clone(r.openRoutes())
 	// The longest path first: that is the order in which gateways match.
 	slices.SortFunc(rs, func(a, b Route) int {
 		return cmp.Or(strings.Compare(a.Class, b.Class), strings.Compare(a.Host, b.Host), cmp.Compare(len(b.Path), len(a.Path)), strings.Compare(a.Path, b.Path))
 	})
-	var objs []Object
+	var policies, objs []Object
 	var last *gwv1.HTTPRoute
 	n := 1 // of the HTTPRoutes of this class and host
 	for i, route := range rs {
@@ -94,7 +95,14 @@ func (r *renderer) routes() []Object {
 		if !strings.HasPrefix(route.Path, "/") {
 			r.errorf("route %q has path %q: want one that starts with /", route.Resource, route.Path)
 		}
+		var filters []gwv1.HTTPRouteFilter
+		if route.Policy != nil {
+			p := r.routePolicy(route)
+			policies = append(policies, p)
+			filters = []gwv1.HTTPRouteFilter{{Type: gwv1.HTTPRouteFilterExtensionRef, ExtensionRef: &gwv1.LocalObjectReference{Group: routepolicy.Group, Kind: routepolicy.Kind, Name: gwv1.ObjectName(p.Name)}}}
+		}
 		last.Spec.Rules = append(last.Spec.Rules, gwv1.HTTPRouteRule{
+			Filters: filters,
 			Matches: []gwv1.HTTPRouteMatch{{Path: &gwv1.HTTPPathMatch{Type: ptr(gwv1.PathMatchPathPrefix), Value: ptr(route.Path)}}},
 			BackendRefs: []gwv1.HTTPBackendRef{{BackendRef: gwv1.BackendRef{
 				BackendObjectReference: gwv1.BackendObjectReference{Group: ptr(gwv1.Group("")), Kind: ptr(gwv1.Kind("Service")), Name: gwv1.ObjectName(r.w.Name), Port: ptr(gwv1.PortNumber(route.Port))},
@@ -103,7 +111,19 @@ func (r *renderer) routes() []Object {
 			Timeouts: &gwv1.HTTPRouteTimeouts{Request: ptr(gwv1.Duration(requestTimeout))},
 		})
 	}
-	return objs
+	return append(policies, objs...)
+}
+
+// routePolicy is what a route's requests are limited by. Only gateways of our own know
+// it; others would let everybody in.
+func (r *renderer) routePolicy(route Route) *routepolicy.RoutePolicy {
+	if r.env.GatewayClass != config.GatewayClass {
+		r.errorf("route %q limits requests or asks for tokens, which gateways of class %q cannot do", route.Resource, r.env.GatewayClass)
+	}
+	return &routepolicy.RoutePolicy{
+		TypeMeta: gvk(routepolicy.Group+"/"+routepolicy.Version, routepolicy.Kind), Spec: *route.Policy,
+		ObjectMeta: r.meta(fit(r.w.Name+"."+route.Resource, validation.DNS1123SubdomainMaxLength)),
+	}
 }
 
 // httpRoute returns the nth HTTPRoute of a host, without rules.

@@ -6,7 +6,10 @@
 package routepolicy
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // Group, Version, Kind and Resource name the kind.
@@ -22,6 +25,29 @@ type RoutePolicy struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 	Spec              Spec `json:"spec"`
+}
+
+// DeepCopyObject returns a copy that shares nothing with the original.
+func (in *RoutePolicy) DeepCopyObject() runtime.Object {
+	if in == nil {
+		return nil
+	}
+	out := *in
+	in.ObjectMeta.DeepCopyInto(&out.ObjectMeta)
+	if r := in.Spec.RateLimit; r != nil {
+		c := *r
+		out.Spec.RateLimit = &c
+	}
+	if t := in.Spec.Token; t != nil {
+		c := *t
+		c.Audiences = slices.Clone(t.Audiences)
+		if r := t.CACertificateRef; r != nil {
+			ref := *r
+			c.CACertificateRef = &ref
+		}
+		out.Spec.Token = &c
+	}
+	return &out
 }
 
 // Spec has at least one field set.
