@@ -10,6 +10,7 @@ import (
 
 	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/webca"
 )
 
@@ -75,6 +76,10 @@ func (a *app) certified(ctx context.Context, args []string) (e *model.Environmen
 	name, file := s.env.Metadata.Name, s.env.Source.File
 	switch s.env.TLS() {
 	case model.TLSPlatformCA:
+		if class := s.env.GatewayClass(); class != config.GatewayClass {
+			return nil, fmt.Errorf("the gateways of %s are of class %s, whose certificates strata-control does not issue: kubectl -n %s get secret %s shows what does, and its CA under ca.crt",
+				name, class, kube.GatewayNamespace, kube.CertificateName(kube.ClassPublic))
+		}
 		return s.env, nil
 	case model.TLSACME:
 		return nil, fmt.Errorf("the URLs of %s have certificates of an ACME authority, which machines trust already (%s: ingress.tls)", name, file)

@@ -21,12 +21,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/compile/kube"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // TestCertified brings up what a stranger has after the first minutes, with HTTPS, and
 // opens its URLs as somebody does who trusts the environment's CA and nobody else.
 func TestCertified(t *testing.T) {
 	l := newLocalOf(t, t.TempDir())
+	// Somebody has the usual port already, so that redirects have to name another one.
+	if taken, err := net.Listen("tcp", "127.0.0.1:443"); err == nil {
+		defer taken.Close()
+	}
 	l.must(0, "init", ".", "--name", "acme", "--domain", "acme.example")
 	l.must(0, "new", "workload", "office", "--with", "route")
 	l.edit("workloads/office/score.yaml", "type: route ", "class: internal\n    params: {maxRequestBytes: 10}\n    type: route ")
@@ -123,6 +128,9 @@ func port(of int, usual int) string {
 
 func served200(c *certified, t *testing.T) {
 	https := port(c.config(t).HTTPS, 443)
+	if https == "" {
+		t.Error("the node is at port 443, which was taken")
+	}
 	for route, want := range map[string]string{"hello.public": "hello.acme.localhost", "office.internal": "office.internal.acme.localhost"} {
 		got := c.routes[route]
 		if !strings.HasPrefix(got, "https://"+want+https+"/") {
@@ -237,27 +245,45 @@ func renewed(c *certified, t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets := c.local.client(t).Typed.CoreV1().Secrets(kube.GatewayNamespace)
-	if err := secrets.Delete(t.Context(), kube.CertificateName(kube.ClassPublic), metav1.DeleteOptions{}); err != nil {
+	secret, err := secrets.Get(t.Context(), kube.CertificateName(kube.ClassPublic), metav1.GetOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(3 * time.Minute)
-	for {
-		client, done := c.client("")
-		now, _, err := ask(client)
-		done()
-		if err == nil && !now.Equal(first) {
-			break
+	// A Secret that does not name the CA that signs is renewed, whatever time it is.
+	secret.Data[config.WebAuthoritiesKey] = nil
+	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	// another waits until somebody who connects is shown another certificate.
+	another := func(than *x509.Certificate, meanwhile func(error)) *x509.Certificate {
+		t.Helper()
+		for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+			client, done := c.client("")
+			now, _, err := ask(client)
+			done()
+			if err == nil && !now.Equal(than) {
+				return now
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the old certificate is still shown: %v", err)
+			}
+			meanwhile(err)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the old certificate is still shown: %v", err)
+	}
+	still := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("nobody can connect: %v", err)
 		}
-		same, reused, err := ask(kept)
-		if err != nil || !reused || !same.Equal(first) {
+		if same, reused, err := ask(kept); err != nil || !reused || !same.Equal(first) {
 			t.Fatalf("the connection is lost: %v", err)
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	if same, reused, err := ask(kept); err != nil || !reused || !same.Equal(first) {
-		t.Errorf("the connection is lost: %v", err)
+	second := another(first, still)
+	still(nil)
+	// A Secret that is lost is made anew.
+	if err := secrets.Delete(t.Context(), secret.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
 	}
+	another(second, func(error) {})
 }

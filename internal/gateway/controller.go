@@ -188,7 +188,7 @@ func wants(r *translate.Result) []webca.Want {
 			continue
 		}
 		for _, n := range g.Names() {
-			out = append(out, webca.Want{Gateway: g.Key(), UID: g.Object.UID, Secret: n.Secret, Domain: g.Object.Annotations[config.DomainAnnotation], Hosts: n.Hosts})
+			out = append(out, webca.Want{Gateway: g.Key(), UID: g.Object.UID, Secret: n.Secret, Domain: g.Object.Annotations[config.DomainAnnotation], Hosts: n.Hosts, Missing: n.Missing})
 		}
 	}
 	return out

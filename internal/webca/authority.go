@@ -29,6 +29,8 @@ type Want struct {
 	// the names of routes.
 	Domain string
 	Hosts  []string
+	// Missing says that the Gateway sees no certificate that it can serve.
+	Missing bool
 }
 
 // Deps are what an Authority works with.

@@ -12,11 +12,13 @@ type Names struct {
 	// Hosts are the hostnames of the listeners with this Secret and of the routes that are attached to them,
 	// in order. Routes and listeners for all names add none.
 	Hosts []string
+	// Missing says that a listener has no certificate that can be used.
+	Missing bool
 }
 
 // Names returns the names of a gateway's listeners with TLS, by Secret.
 func (g *Gateway) Names() []Names {
-	all := map[string]map[string]bool{}
+	all, missing := map[string]map[string]bool{}, map[string]bool{}
 	for _, l := range g.listeners {
 		if !l.tls() || l.accepted.bad || l.conflicted.bad || l.spec.TLS == nil {
 			continue
@@ -31,6 +33,7 @@ func (g *Gateway) Names() []Names {
 				all[string(ref.Name)] = hosts
 			}
 			hosts[l.hostname] = true
+			missing[string(ref.Name)] = missing[string(ref.Name)] || len(l.certificates) == 0
 			for _, a := range l.attached {
 				for _, h := range a.hosts {
 					hosts[h.common] = true
@@ -41,7 +44,7 @@ func (g *Gateway) Names() []Names {
 	var out []Names
 	for _, secret := range slices.Sorted(maps.Keys(all)) {
 		delete(all[secret], "")
-		out = append(out, Names{secret, slices.Sorted(maps.Keys(all[secret]))})
+		out = append(out, Names{secret, slices.Sorted(maps.Keys(all[secret])), missing[secret]})
 	}
 	return out
 }
