@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -51,14 +52,14 @@ func onlyRoutes(l *local, m *meshed, t *testing.T) {
 		_, class, _ := strings.Cut(name, ".")
 		classes[class]++
 		for other, gateway := range gateways {
-			status, err := askAt(pid, gateway, u.Hostname(), u.Path)
+			got, err := askAt(pid, gateway, u.Hostname(), u.Path)
 			switch {
 			case err != nil:
 				t.Errorf("%s on the Gateway %s: %v", address, other, err)
-			case other == class && (status == http.StatusNotFound || status >= 500):
-				t.Errorf("%s on its Gateway %s: %d", address, other, status)
-			case other != class && status != http.StatusNotFound:
-				t.Errorf("%s on the Gateway %s: %d", address, other, status)
+			case other == class && (got == noRoute || got.status >= 500):
+				t.Errorf("%s on its Gateway %s: %v", address, other, got)
+			case other != class && got != noRoute:
+				t.Errorf("%s on the Gateway %s: %v", address, other, got)
 			}
 		}
 	}
@@ -67,22 +68,31 @@ func onlyRoutes(l *local, m *meshed, t *testing.T) {
 	}
 	for _, gateway := range gateways {
 		for _, host := range []string{"catalog", "catalog.storefront.svc.cluster.local", "nobody.acme.localhost", "acme.localhost", strings.Split(gateway, ":")[0], "localhost"} {
-			if status, err := askAt(pid, gateway, host, "/"); err != nil || status != http.StatusNotFound {
-				t.Errorf("%s on %s: %d, %v", host, gateway, status, err)
+			if got, err := askAt(pid, gateway, host, "/"); err != nil || got != noRoute {
+				t.Errorf("%s on %s: %v, %v", host, gateway, got, err)
 			}
 		}
 	}
 }
 
+// answer is what a request came to.
+type answer struct {
+	status int
+	text   string
+}
+
+// noRoute is the gateways' own answer; that of a program which knows no such page differs.
+var noRoute = answer{http.StatusNotFound, "Not Found\n"}
+
 // askAt asks an address for a page, in the network of a process.
-func askAt(pid int, address, host, path string) (int, error) {
+func askAt(pid int, address, host, path string) (answer, error) {
 	var conn net.Conn
 	err := inNetwork(pid, func() (err error) {
 		conn, err = net.DialTimeout("tcp", address, 10*time.Second)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
 	used := false
 	client := &http.Client{
@@ -97,13 +107,15 @@ func askAt(pid int, address, host, path string) (int, error) {
 	}
 	r, err := client.Get("http://" + host + path)
 	if err != nil {
-		return 0, err
+		return answer{}, err
 	}
-	return r.StatusCode, r.Body.Close()
+	defer r.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(r.Body, 64))
+	return answer{r.StatusCode, string(text)}, err
 }
 
-// noAddress: neither the machine nor a neighbour that sends its packets to it reaches an
-// address of a pod or of a Service.
+// noAddress: neither the machine nor a neighbour that sends its packets to it has a way to
+// an address of a pod or of a Service.
 func noAddress(l *local, m *meshed, t *testing.T) {
 	pods, err := m.c.Typed.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -145,8 +157,17 @@ func noAddress(l *local, m *meshed, t *testing.T) {
 		addresses = append(addresses, net.JoinHostPort(l.config(t).Addr().String(), strconv.Itoa(port)))
 	}
 	nowhere(t, "a neighbour", neighbour(t), addresses)
-	// The machine starts the node, and so reaches that.
-	nowhere(t, "the machine", os.Getpid(), addresses[:len(addresses)-nodePorts])
+	// The machine reaches the node that it runs, but has no way to anything in there.
+	link := fmt.Sprintf("strata%d", l.config(t).Link)
+	for _, a := range addresses[:len(addresses)-nodePorts] {
+		host, _, err := net.SplitHostPort(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("ip", "route", "get", host).CombinedOutput(); err == nil && strings.Contains(string(out), link) {
+			t.Errorf("the machine has a way to %s: %s", host, out)
+		}
+	}
 }
 
 // nowhere dials addresses in the network of a process. None of them may answer.
@@ -183,7 +204,7 @@ func nowhere(t *testing.T, who string, pid int, addresses []string) {
 // everywhere, and returns a process of it.
 func neighbour(t *testing.T) int {
 	t.Helper()
-	const link, here, there = "strata-test", "192.0.2.1", "192.0.2.2" // RFC 5737
+	const link, here, there = "strata-test", "198.51.100.1", "198.51.100.2" // RFC 5737
 	cmd := exec.Command("unshare", "--net", "--kill-child", "sleep", "infinity")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -243,7 +264,7 @@ func neighbour(t *testing.T) int {
 	return pid
 }
 
-var listening = regexp.MustCompile(`^\S+\s+\S+\s+(\S+):(\d+)\s.*pid=(\d+)`)
+var listening = regexp.MustCompile(`^\S+\s+\S+\s+\S+\s+(\S+):(\d+)\s.*pid=(\d+)`)
 
 // onlyLoopback: what the node serves on the machine is on loopback or on their link.
 func onlyLoopback(l *local, t *testing.T) {
