@@ -68,6 +68,7 @@ func newServed(t *testing.T) *served {
 	env := kube.Env{
 		Platform: "acme", PlatformDomain: "acme.example", Name: "local", Cloud: model.CloudLocal, Mesh: model.MeshStrata, GatewayClass: config.GatewayClass,
 		IngressDomain: "acme.localhost", InternalDomain: "internal.acme.localhost", TLS: model.TLSPlatformCA, ProxyImage: "proxy:1", ControlImage: controlImage,
+		Access: []model.AccessRule{{Groups: []string{"payments-dev"}, Role: "viewer", Teams: []string{"payments"}}},
 	}
 	definitions, err := kube.RenderDefinitions(env, kube.Platform{Addr: addr.Platform("local", "gateway-api")})
 	if err != nil {
@@ -305,6 +306,19 @@ func TestCertificates(t *testing.T) {
 		if err := do(); !apierrors.IsForbidden(err) {
 			t.Errorf("it may %s: %v", what, err)
 		}
+	}
+	// Who has a role in the environment may see what to trust, and nothing else there.
+	as := rest.CopyConfig(s.rest)
+	as.Impersonate = rest.ImpersonationConfig{UserName: "somebody", Groups: []string{"payments-dev", "system:authenticated"}}
+	somebody, err := kubernetes.NewForConfig(as)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, _, err := webca.Read(t.Context(), somebody, kube.GatewayNamespace); err != nil || !strings.HasPrefix(text, "-----BEGIN CERTIFICATE-----") {
+		t.Errorf("people read %q, %v", text, err)
+	}
+	if _, err := somebody.CoreV1().Secrets(kube.GatewayNamespace).Get(t.Context(), kube.CertificateName(kube.ClassPublic), metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("people may read keys: %v", err)
 	}
 	if d := 30 * 24 * time.Hour; s.life(kube.ClassPublic) > d {
 		t.Errorf("the certificate holds longer than %s", d)

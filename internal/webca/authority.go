@@ -98,6 +98,9 @@ func (a *Authority) wanted() ([]Want, bool) {
 	return a.wants, a.known
 }
 
+// maxSteps bounds the steps that are taken at once; what is left is due the next time.
+const maxSteps = 10
+
 // callTimeout bounds what is done at once: an API server that accepts requests and does
 // not answer must not be waited for.
 const callTimeout = 30 * time.Second
@@ -132,7 +135,7 @@ func (a *Authority) tend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for {
+	for range maxSteps {
 		next, e, err := advance(s, a.now(), a.options)
 		if err != nil {
 			return err

@@ -6,7 +6,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/stratahq/strata/internal/gateway/routepolicy"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/proxy/config"
 )
 
 // roles are the roles of access rules, in the order in which they are rendered.
@@ -85,6 +87,37 @@ func platformAccess(env Env, meta func(string) metav1.ObjectMeta) []Object {
 	return objs
 }
 
+// authorityAccess lets everybody who has a role in the environment, of whatever team, read
+// what vouches for its URLs.
+func authorityAccess(env Env, meta metav1.ObjectMeta) []Object {
+	if !env.OwnAuthority() {
+		return nil
+	}
+	var groups []string
+	for _, r := range env.Access {
+		if len(r.Environments) == 0 || slices.Contains(r.Environments, env.Name) {
+			groups = append(groups, r.Groups...)
+		}
+	}
+	slices.Sort(groups)
+	var subs []rbacv1.Subject
+	for _, g := range slices.Compact(groups) {
+		subs = append(subs, rbacv1.Subject{Kind: rbacv1.GroupKind, APIGroup: rbacv1.GroupName, Name: env.GroupsPrefix + g})
+	}
+	if len(subs) == 0 {
+		return nil
+	}
+	return []Object{
+		&rbacv1.Role{TypeMeta: gvk("rbac.authorization.k8s.io/v1", "Role"), ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{config.WebAuthorities}, Verbs: []string{"get"}},
+		}},
+		&rbacv1.RoleBinding{
+			TypeMeta: gvk("rbac.authorization.k8s.io/v1", "RoleBinding"), ObjectMeta: meta, Subjects: subs,
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: meta.Name},
+		},
+	}
+}
+
 // namespaced are the kinds, by API group, that people work with in a
 // namespace, without secrets. They are listed one by one so that a kind that
 // somebody installs later is not open to everybody by itself.
@@ -96,6 +129,7 @@ var namespaced = []rbacv1.PolicyRule{
 	{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}},
 	{APIGroups: []string{"external-secrets.io"}, Resources: []string{"externalsecrets"}},
 	{APIGroups: []string{"gateway.networking.k8s.io"}, Resources: []string{"gateways", "httproutes"}},
+	{APIGroups: []string{routepolicy.Group}, Resources: []string{routepolicy.Resource}},
 	{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}},
 	{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}},
 	{APIGroups: []string{"rbac.authorization.k8s.io"}, Resources: []string{"rolebindings", "roles"}},

@@ -172,7 +172,9 @@ func goldens() []golden {
 		return env
 	}
 	ownAuthority := localEnv()
-	ownAuthority.TLS = model.TLSPlatformCA
+	ownAuthority.TLS, ownAuthority.Access = model.TLSPlatformCA, []model.AccessRule{
+		{Groups: []string{"platform"}, Role: "admin"}, {Groups: []string{"payments-dev", "platform"}, Role: "viewer", Teams: []string{"payments"}}, {Groups: []string{"ops"}, Role: "operator", Environments: []string{"prod"}},
+	}
 	return []golden{
 		control("control-platform-ca", ownAuthority),
 		platform("platform-platform-ca", ownAuthority),

@@ -32,11 +32,12 @@ func RenderPlatform(env Env, p Platform) ([]Object, error) {
 	access := platformAccess(env, func(name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Name: name, Labels: lab, Annotations: ann}
 	})
+	gwLab := labels(env, GatewayNamespace, "gateway", "", nil)
+	access = append(access, authorityAccess(env, metav1.ObjectMeta{Name: config.WebAuthorities, Namespace: GatewayNamespace, Labels: gwLab, Annotations: ann})...)
 	access = append(access, secretStore(env, metav1.ObjectMeta{Name: SecretStore, Labels: lab, Annotations: ann})...)
 	if env.IngressDomain == "" {
 		return access, nil
 	}
-	gwLab := labels(env, GatewayNamespace, "gateway", "", nil)
 	objs := access
 	if !env.OwnGateways() {
 		objs = append([]Object{namespace(env, GatewayNamespace, gwLab, ann)}, access...)
