@@ -127,12 +127,18 @@ var namespaced = []rbacv1.PolicyRule{
 	{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}},
 	{APIGroups: []string{"batch"}, Resources: []string{"cronjobs", "jobs"}},
 	{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}},
-	{APIGroups: []string{"external-secrets.io"}, Resources: []string{"externalsecrets"}},
 	{APIGroups: []string{"gateway.networking.k8s.io"}, Resources: []string{"gateways", "httproutes"}},
 	{APIGroups: []string{routepolicy.Group}, Resources: []string{routepolicy.Resource}},
 	{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}},
 	{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}},
 	{APIGroups: []string{"rbac.authorization.k8s.io"}, Resources: []string{"rolebindings", "roles"}},
+}
+
+// readOnly are kinds that nobody but the platform writes in a namespace: the store behind
+// ExternalSecrets is the environment's, so that whoever writes one reads the secrets of all
+// teams.
+var readOnly = []rbacv1.PolicyRule{
+	{APIGroups: []string{"external-secrets.io"}, Resources: []string{"externalsecrets"}},
 }
 
 var (
@@ -152,7 +158,7 @@ func withVerbs(rs []rbacv1.PolicyRule, verbs ...string) []rbacv1.PolicyRule {
 // rules returns what a role may do. Rules about nodes and namespaces have no
 // effect in a team's RoleBinding.
 func rules(role string) []rbacv1.PolicyRule {
-	out := withVerbs(namespaced, readVerbs...)
+	out := withVerbs(slices.Concat(namespaced, readOnly), readVerbs...)
 	out = append(out,
 		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces", "nodes", "persistentvolumes"}, Verbs: readVerbs},
 		rbacv1.PolicyRule{APIGroups: []string{"metrics.k8s.io"}, Resources: []string{"nodes", "pods"}, Verbs: readVerbs},
