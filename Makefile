@@ -53,7 +53,7 @@ deps: ## what nodes need of the machine, from Debian, where root may install it
 testdeps: deps ## what tests need besides: databases, a broker, a browser
 	@engines/deps.sh '/usr/lib/postgresql/*/bin/initdb:postgresql' rabbitmq-server:rabbitmq-server mariadbd:mariadb-server chromium:chromium
 
-up: deps engines build ## the example, running on this machine: builds all that it needs, the first time in about 20 minutes
+up: deps engines build ## the example, running on this machine: builds all that it needs, the first time in about 13 minutes on two cores
 	bin/strata -C examples/acme up
 
 down: ## stop the example; its data stays
