@@ -78,6 +78,28 @@ func TestEndpointsComeAndGo(t *testing.T) {
 	})
 }
 
+// TestReplacedSinceTheLastCall calls a workload all of whose pods are others than those of
+// the list that the caller has: it asks once more before it gives up.
+func TestReplacedSinceTheLastCall(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t)
+	target := app(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	api := func() *pod { return m.start(spec{name: "api", target: target, callers: []string{"web"}}) }
+	now := api()
+	m.point("api.apps.svc", now)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	for range 3 {
+		if got := do(t, client(t, false), request(t, "POST", web.url("api"), strings.NewReader("an order"))); got.code != http.StatusOK {
+			t.Fatalf("got %d %s", got.code, got.body)
+		}
+		next := api()
+		now.stop()
+		<-now.done
+		m.point("api.apps.svc", next)
+		now = next
+	}
+}
+
 func TestIdleSidecarsAskNobody(t *testing.T) {
 	m := newMesh(t)
 	m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP), call("db", config.ProtocolTCP)}})

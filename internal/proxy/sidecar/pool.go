@@ -24,7 +24,7 @@ const (
 	// lookupEvery is how old the list gets before it is looked up again, beside the requests.
 	lookupEvery = 5 * time.Second
 	// lookupStale is how old it gets before a request waits for the lookup.
-	lookupStale = time.Minute
+	lookupStale = 15 * time.Second
 	// lookupAgain is the least time between two lookups.
 	lookupAgain = 250 * time.Millisecond
 	// lookupTimeout bounds a lookup, lookupWait a request's waiting for it.
@@ -65,20 +65,48 @@ type pool struct {
 }
 
 // pick returns an endpoint that is none of tried, of which the caller calls Done, Cancel or
-// Unreachable. It waits for a lookup where there is no list to choose from.
+// Unreachable. It waits for a lookup where there is no list to choose from, or where all
+// that the list has were tried in vain: whoever calls seldom has a list of pods that have
+// been replaced since.
 func (p *pool) pick(ctx context.Context, tried []*balance.Endpoint) (*balance.Endpoint, error) {
 	age := time.Since(time.Unix(0, p.looked.Load()))
 	if age > lookupEvery || p.Len() == 0 {
-		if running := p.refresh(); running != nil && (age > lookupStale || p.Len() == 0) {
-			timer := time.NewTimer(lookupWait)
-			select {
-			case <-running:
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			timer.Stop()
+		if running := p.refresh(); age > lookupStale || p.Len() == 0 {
+			wait(ctx, running)
 		}
 	}
+	e, err := p.choose(tried)
+	if err == nil || len(tried) == 0 {
+		return e, err
+	}
+	running := p.refresh()
+	if running == nil { // there was one a moment ago
+		select {
+		case <-time.After(lookupAgain):
+		case <-ctx.Done():
+			return nil, err
+		}
+		running = p.refresh()
+	}
+	wait(ctx, running)
+	return p.choose(tried)
+}
+
+// wait waits for a lookup, if one runs, but not for ever.
+func wait(ctx context.Context, running <-chan struct{}) {
+	if running == nil {
+		return
+	}
+	timer := time.NewTimer(lookupWait)
+	defer timer.Stop()
+	select {
+	case <-running:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (p *pool) choose(tried []*balance.Endpoint) (*balance.Endpoint, error) {
 	e := p.Pick(func(e *balance.Endpoint) bool { return slices.Contains(tried, e) })
 	switch {
 	case e == nil:
