@@ -1,12 +1,14 @@
 package sidecar
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httputil"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/stratahq/strata/internal/proxy"
 )
@@ -110,10 +112,30 @@ func entry(next http.Handler) http.Handler {
 		if r.ProtoMajor == 1 && r.ContentLength != 0 {
 			// An application may answer while it is still asked. The error is that of a
 			// connection which can do it anyway.
-			_ = http.NewResponseController(w).EnableFullDuplex()
+			c := http.NewResponseController(w)
+			_ = c.EnableFullDuplex()
+			defer finish(c, r.Body)
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// What is left of a body that nobody wants is read up to here, so that the connection can
+// be used again.
+const (
+	leftBytes = 256 << 10
+	leftTime  = 5 * time.Second
+)
+
+// finish reads a body to its end, or lets nobody read on. In full duplex the server would
+// read the rest itself after it has ended its watch of the connection, begin that watch
+// again at the end of the body, and find it in its way when it waits for the next request:
+// it panics, and the next request is lost.
+func finish(c *http.ResponseController, body io.Reader) {
+	_ = c.SetReadDeadline(time.Now().Add(leftTime)) // the server sets its own for the next request
+	if _, err := io.CopyN(io.Discard, body, leftBytes); !errors.Is(err, io.EOF) {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+	}
 }
 
 // buffers are what bodies are copied with, for all handlers.
