@@ -2,6 +2,7 @@ package kube
 
 import (
 	"encoding/json"
+	"fmt"
 	"path"
 	"slices"
 
@@ -161,6 +162,7 @@ func (r *renderer) proxyConfig() config.Sidecar {
 		}
 		out.Outbound = append(out.Outbound, config.Outbound{
 			Name: c.Resource, Listen: c.Listen, Host: EndpointsName(c.Workload) + "." + c.Team + ".svc.cluster.local", Port: c.meshPort(),
+			Service:  fmt.Sprintf("%s.%s.svc.cluster.local:%d", c.Workload, c.Team, c.Port),
 			Identity: config.ID(domain, c.Team, c.Workload), Protocol: c.Traffic,
 		})
 	}

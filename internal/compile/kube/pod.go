@@ -20,7 +20,7 @@ const (
 	tmpPath       = "/tmp"
 	// drainSeconds is how long a pod still answers when it is asked to stop,
 	// until every gateway and proxy knows that it does.
-	drainSeconds = 5
+	drainSeconds = 12
 	graceSeconds = 30
 	gpuResource  = "nvidia.com/gpu"
 )

@@ -130,6 +130,10 @@ type Outbound struct {
 	Host string `json:"host"`
 	// Port is these pods' port for mutual TLS.
 	Port int `json:"port"`
+	// Service is the name and port of a Service whose address leads to a ready pod. It is
+	// taken when none of Host's addresses can be reached: those of DNS may be as old as its
+	// caches let them be, while the network follows within a second. Empty: there is none.
+	Service string `json:"service,omitempty"`
 	// Identity is the SPIFFE ID that they must have.
 	Identity string `json:"identity"`
 	// Protocol is ProtocolHTTP or ProtocolTCP.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 )
 
@@ -64,6 +66,7 @@ func (s Sidecar) Validate() error {
 		names[out.Name] = true
 		errs.check(out.Host != "" && !strings.HasPrefix(out.Host, "*") && validHostname(strings.TrimSuffix(out.Host, ".")) == nil, "%s.host: %q is no DNS name", field, out.Host)
 		errs.check(validPort(out.Port), "%s.port: %d is no port", field, out.Port)
+		errs.check(out.Service == "" || validService(out.Service), "%s.service: %q is no DNS name and port", field, out.Service)
 		errs.wrap(s.validID(out.Identity), "%s.identity", field)
 		errs.check(out.Protocol == ProtocolHTTP || out.Protocol == ProtocolTCP, "%s.protocol: %q is neither %q nor %q", field, out.Protocol, ProtocolHTTP, ProtocolTCP)
 		errs.check(out.Timeout >= 0, "%s.timeout: it is negative", field)
@@ -73,6 +76,16 @@ func (s Sidecar) Validate() error {
 		errs.check(ports[in.Target] == "", "inbound[%d].target: port %d is the sidecar's own, for %s", i, in.Target, ports[in.Target])
 	}
 	return errs.join()
+}
+
+// validService wants a host, by name or address, and a port.
+func validService(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.Atoi(port)
+	return err == nil && validPort(n) && validHostname(strings.TrimSuffix(host, ".")) == nil
 }
 
 // validID wants a SPIFFE ID of the sidecar's own trust domain, since certificates of any

@@ -13,7 +13,7 @@ func validSidecar() Sidecar {
 		TrustDomain: "prod.acme.example", Namespace: "workloads", Workload: "shop",
 		Inbound: []Inbound{{Name: "http", Listen: InboundBase, Target: 8080, Callers: []string{ID("prod.acme.example", "workloads", "web")}}},
 		Outbound: []Outbound{
-			{Name: "catalog", Listen: OutboundBase, Host: "catalog-pods.workloads.svc", Port: InboundBase, Identity: ID("prod.acme.example", "workloads", "catalog"), Protocol: ProtocolHTTP, Timeout: Duration(1500 * time.Millisecond)},
+			{Name: "catalog", Listen: OutboundBase, Host: "catalog-pods.workloads.svc", Port: InboundBase, Service: "catalog.workloads.svc:80", Identity: ID("prod.acme.example", "workloads", "catalog"), Protocol: ProtocolHTTP, Timeout: Duration(1500 * time.Millisecond)},
 			{Name: "db", Listen: OutboundBase + 1, Host: "db.workloads.svc.cluster.local.", Port: InboundBase + 1, Identity: ID("prod.acme.example", "workloads", "db"), Protocol: ProtocolTCP},
 		},
 	}
@@ -73,6 +73,8 @@ func TestValidateSidecar(t *testing.T) {
 		`outbound[0].host: "*.svc" is no DNS name`:                           func(s *Sidecar) { s.Outbound[0].Host = "*.svc" },
 		`outbound[0].host: "a/b" is no DNS name`:                             func(s *Sidecar) { s.Outbound[0].Host = "a/b" },
 		`outbound[0].port: -1 is no port`:                                    func(s *Sidecar) { s.Outbound[0].Port = -1 },
+		`outbound[0].service: "catalog" is no DNS name and port`:             func(s *Sidecar) { s.Outbound[0].Service = "catalog" },
+		`outbound[1].service: "db.workloads.svc:0" is no DNS name and port`:  func(s *Sidecar) { s.Outbound[1].Service = "db.workloads.svc:0" },
 		`outbound[0].identity: "" is no SPIFFE ID`:                           func(s *Sidecar) { s.Outbound[0].Identity = "" },
 		`outbound[0].protocol: "grpc" is neither "http" nor "tcp"`:           func(s *Sidecar) { s.Outbound[0].Protocol = "grpc" },
 		`outbound[0].timeout: it is negative`:                                func(s *Sidecar) { s.Outbound[0].Timeout = -1 },

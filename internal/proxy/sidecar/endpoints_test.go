@@ -1,6 +1,7 @@
 package sidecar_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,6 +99,69 @@ func TestReplacedSinceTheLastCall(t *testing.T) {
 		<-now.done
 		m.point("api.apps.svc", next)
 		now = next
+	}
+}
+
+// TestServiceKnowsSooner calls a workload whose pod was replaced, of which DNS does not know
+// yet but the network does.
+func TestServiceKnowsSooner(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t)
+	target := app(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	api := func() *pod { return m.start(spec{name: "api", target: target, callers: []string{"web"}}) }
+	old, next := api(), api()
+	known, tcp := call("api", config.ProtocolHTTP), call("api", config.ProtocolTCP)
+	tcp.Name = "db"
+	known.Service = net.JoinHostPort(next.address, strconv.Itoa(config.InboundBase))
+	tcp.Service = known.Service
+	web := m.start(spec{name: "web", outbound: []config.Outbound{known, tcp}})
+	get := func(name string) int {
+		return do(t, client(t, false), request(t, "POST", web.url(name), strings.NewReader("an order"))).code
+	}
+	if code := get("api"); code != http.StatusOK {
+		t.Fatalf("DNS has nobody: got %d", code)
+	}
+	m.point("api.apps.svc", old)
+	eventually(t, "DNS has the old one", func() bool { get("api"); return strings.Contains(web.log.String(), "now=1") })
+	old.stop()
+	<-old.done
+	for range 5 {
+		for _, name := range []string{"api", "db"} {
+			if code := get(name); code != http.StatusOK {
+				t.Fatalf("%s: got %d", name, code)
+			}
+		}
+	}
+	next.stop()
+	<-next.done
+	if code := get("api"); code != http.StatusServiceUnavailable {
+		t.Errorf("with nobody left: got %d", code)
+	}
+}
+
+// TestRefusedBodies sends requests whose bodies nobody wants by one connection, which has to
+// outlast them.
+func TestRefusedBodies(t *testing.T) {
+	t.Parallel()
+	m := newMesh(t)
+	web := m.start(spec{name: "web", outbound: []config.Outbound{call("api", config.ProtocolHTTP)}})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(web.url("api"), "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for i := range 100 {
+		if _, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 8\r\n\r\nan order"); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("request %d: %v\n%s", i, err, web.log)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("request %d: %s, %v", i, resp.Status, err)
+		}
 	}
 }
 

@@ -38,6 +38,9 @@ func newOutbound(ctx context.Context, conf config.Outbound, o *Options, m *metri
 	}
 	log := o.Log.With("call", conf.Name)
 	p := &pool{host: conf.Host, port: conf.Port, lookup: o.Lookup, log: log, ctx: ctx, often: rate.Sometimes{Interval: time.Second}}
+	if conf.Service != "" {
+		p.service.Set([]string{conf.Service})
+	}
 	ejections := m.ejections.WithLabelValues(conf.Name)
 	p.Ejected = func(address string) {
 		ejections.Inc()

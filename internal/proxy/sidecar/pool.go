@@ -48,10 +48,12 @@ func systemLookup(ctx context.Context, host string) ([]netip.Addr, error) {
 type pool struct {
 	balance.Pool
 
-	host   string
-	port   int
-	lookup Lookup
-	log    *slog.Logger
+	host string
+	port int
+	// service is one endpoint, or none: a Service's address.
+	service balance.Pool
+	lookup  Lookup
+	log     *slog.Logger
 	// ctx ends lookups, which outlive the requests that cause them.
 	ctx   context.Context
 	often rate.Sometimes // limits the log of pods that cannot be reached
@@ -65,9 +67,10 @@ type pool struct {
 }
 
 // pick returns an endpoint that is none of tried, of which the caller calls Done, Cancel or
-// Unreachable. It waits for a lookup where there is no list to choose from, or where all
-// that the list has were tried in vain: whoever calls seldom has a list of pods that have
-// been replaced since.
+// Unreachable. It waits for a lookup where there is no list to choose from. Where the list
+// has nobody, or all that it has were tried in vain, it returns the Service, or waits for
+// another list: whoever calls seldom may have one of pods that have been replaced since, and
+// so may DNS, which also remembers for a while that there was nobody.
 func (p *pool) pick(ctx context.Context, tried []*balance.Endpoint) (*balance.Endpoint, error) {
 	age := time.Since(time.Unix(0, p.looked.Load()))
 	if age > lookupEvery || p.Len() == 0 {
@@ -75,9 +78,14 @@ func (p *pool) pick(ctx context.Context, tried []*balance.Endpoint) (*balance.En
 			wait(ctx, running)
 		}
 	}
-	e, err := p.choose(tried)
-	if err == nil || len(tried) == 0 {
-		return e, err
+	e, err := p.choose(&p.Pool, tried)
+	switch {
+	case err == nil:
+		return e, nil
+	case p.service.Len() > 0:
+		return p.choose(&p.service, tried)
+	case len(tried) == 0:
+		return nil, err
 	}
 	running := p.refresh()
 	if running == nil { // there was one a moment ago
@@ -89,7 +97,7 @@ func (p *pool) pick(ctx context.Context, tried []*balance.Endpoint) (*balance.En
 		running = p.refresh()
 	}
 	wait(ctx, running)
-	return p.choose(tried)
+	return p.choose(&p.Pool, tried)
 }
 
 // wait waits for a lookup, if one runs, but not for ever.
@@ -106,8 +114,9 @@ func wait(ctx context.Context, running <-chan struct{}) {
 	}
 }
 
-func (p *pool) choose(tried []*balance.Endpoint) (*balance.Endpoint, error) {
-	e := p.Pick(func(e *balance.Endpoint) bool { return slices.Contains(tried, e) })
+// choose returns an endpoint of those of DNS, or the Service, that is none of tried.
+func (p *pool) choose(from *balance.Pool, tried []*balance.Endpoint) (*balance.Endpoint, error) {
+	e := from.Pick(func(e *balance.Endpoint) bool { return slices.Contains(tried, e) })
 	switch {
 	case e == nil:
 		return nil, p.none()
