@@ -159,7 +159,8 @@ func TestRefusedBodies(t *testing.T) {
 		if err != nil {
 			t.Fatalf("request %d: %v\n%s", i, err, web.log)
 		}
-		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		_, err = io.Copy(io.Discard, resp.Body)
+		if err = errors.Join(err, resp.Body.Close()); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
 			t.Fatalf("request %d: %s, %v", i, resp.Status, err)
 		}
 	}
