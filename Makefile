@@ -51,7 +51,7 @@ deps: ## what nodes need of the machine, from Debian, where root may install it
 	@engines/deps.sh containerd:containerd runc:runc iptables:iptables conntrack:conntrack nft:nftables ip:iproute2 '/usr/*/cni/ptp:containernetworking-plugins'
 
 testdeps: deps ## what tests need besides: databases, a broker, a browser
-	@engines/deps.sh '/usr/lib/postgresql/*/bin/initdb:postgresql' rabbitmq-server:rabbitmq-server mariadbd:mariadb-server chromium:chromium
+	@engines/deps.sh '/usr/lib/postgresql/*/bin/initdb:postgresql' rabbitmq-server:rabbitmq-server mariadbd:mariadb-server chromium:chromium curl:curl
 
 up: deps engines build ## the example, running on this machine: builds all that it needs, the first time in about 13 minutes on two cores
 	bin/strata -C examples/acme up
