@@ -4,37 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// inNetwork runs f in the network of a process. Sockets that f makes in its own goroutine
-// stay there.
-func inNetwork(pid int, f func() error) error {
-	ended := make(chan error, 1)
-	go func() {
-		// The thread is not given back: it ends with the goroutine.
-		runtime.LockOSThread()
-		ended <- func() error {
-			ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-			if err != nil {
-				return err
-			}
-			defer ns.Close()
-			if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-				return err
-			}
-			return f()
-		}()
-	}()
-	return <-ended
-}
 
 // captured is a capture of packets that is under way.
 type captured struct {

@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
-	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
@@ -188,31 +186,4 @@ func containerdOf(t *testing.T, dir string) int {
 	}
 	t.Fatalf("no containerd of %s runs", dir)
 	return 0
-}
-
-// listenIn listens at an address in the network namespace of a process.
-func listenIn(pid int, address string) (net.Listener, error) {
-	type result struct {
-		l   net.Listener
-		err error
-	}
-	out := make(chan result)
-	go func() {
-		// The thread is in another namespace from here on, so it ends with the goroutine.
-		runtime.LockOSThread()
-		ns, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
-		if err != nil {
-			out <- result{nil, err}
-			return
-		}
-		defer ns.Close()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			out <- result{nil, err}
-			return
-		}
-		l, err := net.Listen("tcp", address)
-		out <- result{l, err}
-	}()
-	r := <-out
-	return r.l, r.err
 }

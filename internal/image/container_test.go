@@ -228,6 +228,10 @@ func (c *container) dial(ctx context.Context, port string) (conn net.Conn, err e
 	return conn, err
 }
 
+// The main goroutine keeps the main thread for itself: it can't end with a goroutine, and
+// would hold the network that it is in.
+func init() { runtime.LockOSThread() }
+
 // network makes a network namespace and returns the file that holds it.
 func network(t *testing.T) string {
 	t.Helper()
