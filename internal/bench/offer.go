@@ -19,8 +19,12 @@ import (
 	"time"
 )
 
-// inFlight is how many requests may wait for their answers at a time.
-const inFlight = 64
+const (
+	// inFlight is how many requests may wait for their answers at a time.
+	inFlight = 64
+	// told is how many failures are printed.
+	told = 64
+)
 
 // visitors ask an environment on this machine for pages, as browsers do.
 type visitors struct {
@@ -75,7 +79,9 @@ func (v *visitors) offer(ctx context.Context, rate int, f func(context.Context) 
 			default:
 				text := time.Now().Format(time.TimeOnly) + " " + err.Error()
 				v.first.CompareAndSwap(nil, &text)
-				v.failed.Add(1)
+				if v.failed.Add(1) <= told {
+					fmt.Fprintln(os.Stderr, "bench: failed:", text)
+				}
 			}
 		}()
 	}
