@@ -1,15 +1,8 @@
 package e2e
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // TestFaults has providers and clouds fail in the middle of an apply. Each failure
@@ -129,69 +122,4 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestFullDisk lets the disk that Strata works on run full at several points of an
-// apply; with more room the next apply goes on.
-func TestFullDisk(t *testing.T) {
-	bin := tools(t)
-	_, want := uninterrupted(t, bin)
-	need := size(t, filepath.Join(want.dir, ".strata"))
-	const full = 4
-	failed := 0
-	for i := range full {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			w := newWorld(t, bin, "testdata/repo")
-			disk := filepath.Join(w.dir, ".strata")
-			if err := os.MkdirAll(disk, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			mount := func(flags uintptr, bytes int64) error {
-				return unix.Mount("none", disk, "tmpfs", flags, fmt.Sprintf("size=%d", bytes))
-			}
-			err := mount(0, need*int64(i+1)/(full+1))
-			if errors.Is(err, unix.EPERM) {
-				t.Skip("needs root, to mount a small disk")
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
-			code, out := w.run("apply", "dev", "--offline", "--yes")
-			if code == 1 {
-				failed++
-				if flat := strings.Join(strings.Fields(out), " "); !strings.Contains(flat, "no space left") && !strings.Contains(flat, "full") {
-					t.Errorf("does not say that the disk is full:\n%s", out)
-				}
-			}
-			if err := mount(unix.MS_REMOUNT, need*10); err != nil {
-				t.Fatal(err)
-			}
-			w.recovered(want)
-		})
-	}
-	if failed < full/2 && !t.Failed() && os.Getuid() == 0 {
-		t.Errorf("the disk was full %d times only", failed)
-	}
-}
-
-// size is the room that a folder takes in bytes, counted in pages as tmpfs does.
-func size(t *testing.T, dir string) int64 {
-	t.Helper()
-	const page = 4096
-	var sum int64
-	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := e.Info()
-		if err == nil && info.Mode().IsRegular() {
-			sum += (info.Size() + page - 1) / page * page
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sum
 }

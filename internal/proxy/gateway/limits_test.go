@@ -87,8 +87,10 @@ func TestBodyLimit(t *testing.T) {
 						r.ContentLength, r.Body, r.GetBody = -1, io.NopCloser(bytes.NewReader([]byte(body))), nil
 					}
 				})
-				// A client that is still sending may miss the answer: the connection is closed.
-				if got.code != tt.want && (tt.want == 200 || err == nil || tt.size < 1<<20) {
+				// A client that is still sending may miss the answer: net/http takes so much of
+				// what nobody wanted, and closes the connection half a second after its answer.
+				const taken = 256 << 10
+				if got.code != tt.want && (tt.want == 200 || err == nil || tt.size <= taken) {
 					t.Errorf("%s: %d bytes to %s, chunked: %t: got %d, %v, want %d", name, tt.size, tt.path, chunked, got.code, err, tt.want)
 				}
 			}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // command is one run of tofu.
@@ -77,6 +79,9 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 			return result{}, fmt.Errorf("%w: %w", errFull, err)
 		}
 		defer log.Close()
+		if err := reserve(log); err != nil {
+			return result{}, fmt.Errorf("%w: %w", errFull, err)
+		}
 		cmd.Stdout = log
 	}
 	if err := cmd.Start(); err != nil {
@@ -120,6 +125,9 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	res.out, res.err = out.Bytes(), end(stderr)
+	if log != nil {
+		release(log)
+	}
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -132,6 +140,28 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 		return res, fmt.Errorf("run %s: %w", filepath.Base(r.cfg.Binary), err)
 	}
 	return res, nil
+}
+
+// room is what a log gets beforehand: the lines of a thousand changes fit.
+const room = 1 << 20
+
+// reserve takes the room for a log from the disk. The log is all that tells of an object
+// whose creation began, so it must have its lines when others fill the disk meanwhile, and
+// a disk without that room must stop an apply before it begins.
+func reserve(log *os.File) error {
+	err := unix.Fallocate(int(log.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		return nil // a file system that reserves nothing
+	}
+	return err
+}
+
+// release gives back what a log did not need. Room that could not be given back goes with
+// the log.
+func release(log *os.File) {
+	if info, err := log.Stat(); err == nil {
+		_ = log.Truncate(info.Size())
+	}
 }
 
 // end returns the last part of a file.
