@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/gateway/routepolicy", "internal/gateway/definitions"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "internal/keypair", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/gateway/routepolicy", "internal/gateway/definitions"},
 		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},

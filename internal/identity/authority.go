@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -242,7 +243,7 @@ func (a *Authority) take(ctx context.Context, s *state, e *event, into *corev1.S
 func lacking(s *state, trusted []*x509.Certificate) []string {
 	have := map[string]bool{}
 	for _, c := range trusted {
-		have[fingerprint(c)] = true
+		have[keypair.Fingerprint(c)] = true
 	}
 	var out []string
 	for i := range s.Roots {

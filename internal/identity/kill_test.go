@@ -25,6 +25,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -135,7 +136,7 @@ func (f *fleet) take(a *Authority) bool {
 	if err != nil {
 		f.t.Fatalf("%v", err)
 	}
-	c, err := r.pair.issue(id, &k.PublicKey, f.clock.at, min(a.options.CertificateLife, r.Longest))
+	c, err := issue(r.pair, id, &k.PublicKey, f.clock.at, min(a.options.CertificateLife, r.Longest))
 	if err != nil {
 		return false
 	}
@@ -299,7 +300,7 @@ func unpublish(client kubernetes.Interface, a *Authority) {
 	s := a.known.Load().state.clone()
 	s.Roots = nil
 	for _, c := range trusted {
-		keep := root{pair: pair{cert: c}}
+		keep := root{pair: keypair.Pair{Cert: c}}
 		if p := a.known.Load().state.in(PhasePublished); p == nil || p.id() != keep.id() {
 			s.Roots = append(s.Roots, keep)
 		}

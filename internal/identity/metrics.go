@@ -35,7 +35,7 @@ func (x collector) Collect(c chan<- prometheus.Metric) {
 	}
 	for i := range k.state.Roots {
 		r := &k.state.Roots[i]
-		c <- prometheus.MustNewConstMetric(rootExpiry, prometheus.GaugeValue, float64(r.pair.cert.NotAfter.Unix()), r.id(), string(r.Phase))
+		c <- prometheus.MustNewConstMetric(rootExpiry, prometheus.GaugeValue, float64(r.pair.Cert.NotAfter.Unix()), r.id(), string(r.Phase))
 		n, _ := x.a.issued.of(r.id())
 		c <- prometheus.MustNewConstMetric(rootIssued, prometheus.GaugeValue, float64(n), r.id(), string(r.Phase))
 	}

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -172,11 +173,11 @@ func (a *Authority) issue(ctx context.Context, r *certsv1.PodCertificateRequest,
 	if r.Spec.MaxExpirationSeconds != nil {
 		life = min(life, time.Duration(*r.Spec.MaxExpirationSeconds)*time.Second)
 	}
-	cert, err := by.pair.issue(id, public, a.now(), life)
+	cert, err := issue(by.pair, id, public, a.now(), life)
 	if err != nil {
 		return err
 	}
-	r.Status.CertificateChain = certPEM(cert)
+	r.Status.CertificateChain = keypair.CertPEM(cert)
 	r.Status.NotBefore, r.Status.NotAfter = &metav1.Time{Time: cert.NotBefore}, &metav1.Time{Time: cert.NotAfter}
 	r.Status.BeginRefreshAt = &metav1.Time{Time: a.options.refresh(cert)}
 	serial := cert.SerialNumber.Text(16)

@@ -24,6 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -121,7 +122,7 @@ func TestIssue(t *testing.T) {
 			if len(r.Status.Conditions) != 1 || r.Status.Conditions[0].Type != certsv1.PodCertificateRequestConditionTypeIssued {
 				t.Fatalf("conditions %+v", r.Status.Conditions)
 			}
-			leaf, err := parseCert(r.Status.CertificateChain)
+			leaf, err := keypair.ParseCert(r.Status.CertificateChain)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,9 +1,6 @@
 package identity
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"sync"
@@ -12,6 +9,8 @@ import (
 	"github.com/spiffe/go-spiffe/v2/bundle/x509bundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 var (
@@ -41,11 +40,11 @@ func (a *Authority) GetX509SVID() (*x509svid.SVID, error) {
 	if a.own.svid != nil && a.own.root == r.id() && now.Before(a.own.refresh) {
 		return a.own.svid, nil
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := keypair.NewKey()
 	if err != nil {
 		return nil, err
 	}
-	cert, err := r.pair.issue(a.self, &key.PublicKey, now, min(a.options.CertificateLife, r.Longest))
+	cert, err := issue(r.pair, a.self, &key.PublicKey, now, min(a.options.CertificateLife, r.Longest))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // Phase is where a root is in its life.
@@ -45,10 +47,10 @@ type root struct {
 	// Longest is the longest life that a certificate of it may have.
 	Longest time.Duration `json:"longest"`
 
-	pair pair
+	pair keypair.Pair
 }
 
-func (r *root) id() string { return fingerprint(r.pair.cert) }
+func (r *root) id() string { return keypair.Fingerprint(r.pair.Cert) }
 
 // state is everything that there is to remember of a trust domain's roots, oldest first.
 // It is one Secret.
@@ -72,9 +74,9 @@ func decodeState(text string) (*state, error) {
 		r := &s.Roots[i]
 		var err error
 		if r.Key == "" {
-			r.pair.cert, err = parseCert(r.Certificate)
+			r.pair.Cert, err = keypair.ParseCert(r.Certificate)
 		} else {
-			r.pair, err = parsePair(r.Certificate, r.Key)
+			r.pair, err = keypair.Parse(r.Certificate, r.Key)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("root %d: %w", i+1, err)
@@ -121,7 +123,7 @@ func (s *state) in(p Phase) *root {
 func (s *state) certificates() []*x509.Certificate {
 	out := make([]*x509.Certificate, len(s.Roots))
 	for i := range s.Roots {
-		out[i] = s.Roots[i].pair.cert
+		out[i] = s.Roots[i].pair.Cert
 	}
 	return out
 }
@@ -134,8 +136,8 @@ func first(td spiffeid.TrustDomain, trusted []*x509.Certificate, now time.Time, 
 	s := &state{TrustDomain: td.Name()}
 	for _, c := range trusted {
 		s.Roots = append(s.Roots, root{
-			Phase: PhaseRetiring, Certificate: certPEM(c), Published: now, Retired: now, Withdraw: now.Add(maxLife + withdrawSlack),
-			Longest: maxLife, pair: pair{cert: c},
+			Phase: PhaseRetiring, Certificate: keypair.CertPEM(c), Published: now, Retired: now, Withdraw: now.Add(maxLife + withdrawSlack),
+			Longest: maxLife, pair: keypair.Pair{Cert: c},
 		})
 	}
 	phase := PhaseSigning
@@ -150,11 +152,11 @@ func (s *state) add(td spiffeid.TrustDomain, p Phase, now time.Time, o Options) 
 	if err != nil {
 		return err
 	}
-	key, err := keyPEM(made.key)
+	key, err := keypair.KeyPEM(made.Key)
 	if err != nil {
 		return err
 	}
-	s.Roots = append(s.Roots, root{Phase: p, Certificate: certPEM(made.cert), Key: key, Longest: o.CertificateLife, pair: made})
+	s.Roots = append(s.Roots, root{Phase: p, Certificate: keypair.CertPEM(made.Cert), Key: key, Longest: o.CertificateLife, pair: made})
 	return nil
 }
 
@@ -212,7 +214,7 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 		case r.Phase != PhaseRetiring && r.Longest < o.CertificateLife:
 			r.Longest = o.CertificateLife
 			return done(r, "LifeChanged", "certificates of the root %s hold up to %s from now on", r.id(), o.CertificateLife)
-		case r.Phase == PhaseRetiring && (!d.now.Before(r.Withdraw) || d.now.After(r.pair.cert.NotAfter)):
+		case r.Phase == PhaseRetiring && (!d.now.Before(r.Withdraw) || d.now.After(r.pair.Cert.NotAfter)):
 			next.Roots = slices.Delete(next.Roots, i, i+1)
 			gone := s.Roots[i]
 			return done(&gone, "RootWithdrawn", "every certificate of the root %s has ended; pods trust it no more", gone.id())
@@ -239,7 +241,7 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 		}
 		published.Phase = PhaseSigning
 		return done(published, "RootSigns", "new certificates are signed by the root %s", published.id())
-	case published == nil && (rotate || !d.now.Before(o.rotation(signing.pair.cert))):
+	case published == nil && (rotate || !d.now.Before(o.rotation(signing.pair.Cert))):
 		next.Handled = d.rotate
 		if err := next.add(td, PhasePublished, d.now, o); err != nil {
 			return nil, nil, err
@@ -253,4 +255,4 @@ func (s *state) advance(td spiffeid.TrustDomain, d due, o Options) (*state, *eve
 }
 
 // lasts reports whether the root can still sign: a certificate has to hold for an hour.
-func (r *root) lasts(now time.Time) bool { return r.pair.cert.NotAfter.Sub(now) > minLife }
+func (r *root) lasts(now time.Time) bool { return r.pair.Cert.NotAfter.Sub(now) > minLife }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -71,7 +72,7 @@ func Trusted(ctx context.Context, c kubernetes.Interface) ([]string, error) {
 	_, certs, err := readBundle(ctx, c)
 	out := make([]string, len(certs))
 	for i, x := range certs {
-		out[i] = fingerprint(x)
+		out[i] = keypair.Fingerprint(x)
 	}
 	return out, err
 }
@@ -177,11 +178,11 @@ func (a *Authority) status(s *state) *Status {
 	out := &Status{TrustDomain: s.TrustDomain, Handled: s.Handled, Roots: []RootStatus{}}
 	for i := range s.Roots {
 		r := &s.Roots[i]
-		x := RootStatus{ID: r.id(), Phase: r.Phase, NotBefore: r.pair.cert.NotBefore, NotAfter: r.pair.cert.NotAfter, Published: r.Published, Withdrawn: r.Withdraw}
+		x := RootStatus{ID: r.id(), Phase: r.Phase, NotBefore: r.pair.Cert.NotBefore, NotAfter: r.pair.Cert.NotAfter, Published: r.Published, Withdrawn: r.Withdraw}
 		x.Issued, x.LastExpiry = a.issued.of(r.id())
 		switch {
 		case r.Phase == PhaseSigning:
-			out.Rotation = a.options.rotation(r.pair.cert)
+			out.Rotation = a.options.rotation(r.pair.Cert)
 		case r.Phase == PhasePublished && !r.Published.IsZero():
 			x.Signs = r.Published.Add(a.options.Overlap)
 		}

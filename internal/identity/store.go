@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -93,7 +94,7 @@ func readBundle(ctx context.Context, c kubernetes.Interface) (*certsv1.ClusterTr
 func (a *Authority) publish(ctx context.Context, s *state, have *certsv1.ClusterTrustBundle) error {
 	var text strings.Builder
 	for _, c := range s.certificates() {
-		text.WriteString(certPEM(c))
+		text.WriteString(keypair.CertPEM(c))
 	}
 	bundles := a.client.CertificatesV1().ClusterTrustBundles()
 	var err error

@@ -2,7 +2,6 @@ package node
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -11,10 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"time"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // Lifetimes of certificates. Components read their files anew when they change, so
@@ -151,21 +151,14 @@ func sameIPs(a, b []net.IP) bool {
 // sign makes a key and a certificate, signed by itself where there is no authority,
 // and writes both.
 func (c Config) sign(name string, t *x509.Certificate, by *authority) (*x509.Certificate, *ecdsa.PrivateKey, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := keypair.NewKey()
 	if err != nil {
-		return nil, nil, err
-	}
-	if t.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
 		return nil, nil, err
 	}
 	if by == nil {
 		by = &authority{t, key}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, by.cert, key.Public(), by.key)
-	if err != nil {
-		return nil, nil, err
-	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := keypair.Sign(t, by.cert, key.Public(), by.key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -173,7 +166,7 @@ func (c Config) sign(name string, t *x509.Certificate, by *authority) (*x509.Cer
 	if err != nil {
 		return nil, nil, err
 	}
-	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	public := []byte(keypair.CertPEM(cert))
 	if c.cert(name) == c.key(name) {
 		return cert, key, write(c.cert(name), append(public, private...), 0o600)
 	}
@@ -241,7 +234,7 @@ func block(b []byte, kind string) *pem.Block {
 // would be lost.
 func (c Config) signingKey() error {
 	if _, err := os.Stat(c.key("service-accounts")); errors.Is(err, fs.ErrNotExist) {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		key, err := keypair.NewKey()
 		if err != nil {
 			return err
 		}

@@ -3,15 +3,10 @@ package scaling
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"sync"
 	"time"
 
@@ -20,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -149,26 +145,22 @@ const serverName = config.ControlAccount + "." + config.ControlNamespace + ".svc
 
 // selfSigned makes a certificate that is its own authority.
 func selfSigned(now time.Time) (cert, key []byte, err error) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	k, err := keypair.NewKey()
 	if err != nil {
 		return nil, nil, err
 	}
 	t := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
+		Subject: pkix.Name{CommonName: serverName}, DNSNames: []string{serverName},
 		NotBefore: now.Add(-5 * time.Minute), NotAfter: now.Add(life), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, IsCA: true,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, t, t, &k.PublicKey, k)
+	c, err := keypair.Sign(t, t, &k.PublicKey, k)
 	if err != nil {
 		return nil, nil, err
 	}
-	raw, err := x509.MarshalPKCS8PrivateKey(k)
+	text, err := keypair.KeyPEM(k)
 	if err != nil {
 		return nil, nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), nil
+	return []byte(keypair.CertPEM(c)), []byte(text), nil
 }

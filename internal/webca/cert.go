@@ -1,20 +1,14 @@
 package webca
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
 	"math/big"
 	"net"
 	"strings"
 	"time"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // backdate is for clocks of people's machines that are behind.
@@ -23,19 +17,17 @@ const backdate = 10 * time.Minute
 // nowhere is a domain that nobody has (RFC 2606, section 2).
 const nowhere = "invalid"
 
-// pair is a certificate with its key; of an authority that signs no more, without.
-type pair struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
 // newRoot makes an authority that vouches for DNS names of these domains alone. Names of
 // other forms are constrained too, or they would be permitted (RFC 5280, section 4.2.1.10):
 // SPIFFE IDs, which are URIs, addresses and mailboxes.
-func newRoot(environment string, domains []string, now time.Time, life time.Duration) (pair, error) {
-	key, serial, err := newKey()
+func newRoot(environment string, domains []string, now time.Time, life time.Duration) (keypair.Pair, error) {
+	key, err := keypair.NewKey()
 	if err != nil {
-		return pair{}, err
+		return keypair.Pair{}, err
+	}
+	serial, err := keypair.NewSerial()
+	if err != nil {
+		return keypair.Pair{}, err
 	}
 	t := &x509.Certificate{
 		SerialNumber: serial,
@@ -52,8 +44,8 @@ func newRoot(environment string, domains []string, now time.Time, life time.Dura
 	if len(domains[0]) > 64 {
 		t.Subject.OrganizationalUnit = nil // longer than X.520 lets it be
 	}
-	cert, err := create(t, t, &key.PublicKey, key)
-	return pair{cert, key}, err
+	cert, err := keypair.Sign(t, t, &key.PublicKey, key)
+	return keypair.Pair{Cert: cert, Key: key}, err
 }
 
 func commonName(environment string, serial *big.Int) string {
@@ -66,89 +58,22 @@ func commonName(environment string, serial *big.Int) string {
 
 // issue makes a certificate of a server with these names. It lasts life, or until its
 // authority ends where that is sooner.
-func (p pair) issue(names []string, now time.Time, life time.Duration) (pair, error) {
-	key, serial, err := newKey()
+func issue(by keypair.Pair, names []string, now time.Time, life time.Duration) (keypair.Pair, error) {
+	key, err := keypair.NewKey()
 	if err != nil {
-		return pair{}, err
+		return keypair.Pair{}, err
 	}
 	// Certificates know whole seconds.
 	from := now.Add(-backdate).Truncate(time.Second)
 	until := from.Add(life)
-	if until.After(p.cert.NotAfter) {
-		until = p.cert.NotAfter
+	if until.After(by.Cert.NotAfter) {
+		until = by.Cert.NotAfter
 	}
-	cert, err := create(&x509.Certificate{
-		SerialNumber: serial, DNSNames: names, NotBefore: from, NotAfter: until, BasicConstraintsValid: true,
+	cert, err := keypair.Sign(&x509.Certificate{
+		DNSNames: names, NotBefore: from, NotAfter: until, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, p.cert, &key.PublicKey, p.key)
-	return pair{cert, key}, err
-}
-
-func newKey() (*ecdsa.PrivateKey, *big.Int, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, nil, err
-	}
-	// 127 bits of which the first is set: positive, of one length, and never zero.
-	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 126))
-	if err != nil {
-		return nil, nil, err
-	}
-	return key, n.SetBit(n, 126, 1), nil
-}
-
-func create(t, parent *x509.Certificate, key crypto.PublicKey, by crypto.Signer) (*x509.Certificate, error) {
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, key, by)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
-}
-
-// certPEM is a certificate as PEM.
-func certPEM(c *x509.Certificate) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
-}
-
-// keyPEM is a key as PEM.
-func keyPEM(k *ecdsa.PrivateKey) (string, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		return "", err
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
-}
-
-// parsePair reads a certificate and, unless it is empty, its key. The error never has a
-// part of the key.
-func parsePair(cert, key string) (pair, error) {
-	b, _ := pem.Decode([]byte(cert))
-	if b == nil || b.Type != "CERTIFICATE" {
-		return pair{}, errors.New("it is no certificate")
-	}
-	c, err := x509.ParseCertificate(b.Bytes)
-	if err != nil || key == "" {
-		return pair{cert: c}, err
-	}
-	if b, _ = pem.Decode([]byte(key)); b == nil {
-		return pair{}, errors.New("its key is none")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(b.Bytes)
-	if err != nil {
-		return pair{}, errors.New("its key cannot be read")
-	}
-	k, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !k.PublicKey.Equal(c.PublicKey) {
-		return pair{}, errors.New("its key is that of another certificate")
-	}
-	return pair{c, k}, nil
-}
-
-// fingerprint names an authority: the first eight bytes of the SHA-256 digest of its
-// certificate, in hexadecimal.
-func fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return hex.EncodeToString(sum[:8])
+	}, by.Cert, &key.PublicKey, by.Key)
+	return keypair.Pair{Cert: cert, Key: key}, err
 }
 
 // covers reports whether an authority may vouch for all names of these domains.

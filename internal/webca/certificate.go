@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/keypair"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -84,7 +85,7 @@ func (a *Authority) due(have *corev1.Secret, by *root, want []string) (string, *
 	switch {
 	case err != nil:
 		return "what there is cannot be used", nil
-	case c.CheckSignatureFrom(by.pair.cert) != nil:
+	case c.CheckSignatureFrom(by.pair.Cert) != nil:
 		return "another authority signs", nil
 	case !slices.Equal(c.DNSNames, want):
 		return "there are other names", nil
@@ -107,11 +108,11 @@ func leaf(s *corev1.Secret) (*x509.Certificate, error) {
 
 // issue writes a new certificate into a Secret, which have is, or which it makes.
 func (a *Authority) issue(ctx context.Context, by *root, w Want, have *corev1.Secret, names []string, why string) (*x509.Certificate, error) {
-	made, err := by.pair.issue(names, a.now(), a.options.CertificateLife)
+	made, err := issue(by.pair, names, a.now(), a.options.CertificateLife)
 	if err != nil {
 		return nil, err
 	}
-	data, err := secretData(made.cert, made.key, by)
+	data, err := secretData(made.Cert, made.Key, by)
 	if err != nil {
 		return nil, err
 	}
@@ -134,16 +135,16 @@ func (a *Authority) issue(ctx context.Context, by *root, w Want, have *corev1.Se
 		return nil, fmt.Errorf("write the Secret %s: %w", w.Secret, err)
 	}
 	a.metrics.issued.Inc()
-	serial := made.cert.SerialNumber.Text(16)
-	a.Log.Info("a certificate of a Gateway was issued", "gateway", w.Gateway.String(), "secret", w.Secret, "because", why, "names", names, "serial", serial, "authority", by.id(), "notAfter", made.cert.NotAfter)
-	a.tell(w, corev1.EventTypeNormal, "CertificateIssued", "certificate %s of %d names, until %s: %s", serial, len(names), made.cert.NotAfter.UTC().Format(time.RFC3339), why)
-	return made.cert, nil
+	serial := made.Cert.SerialNumber.Text(16)
+	a.Log.Info("a certificate of a Gateway was issued", "gateway", w.Gateway.String(), "secret", w.Secret, "because", why, "names", names, "serial", serial, "authority", by.id(), "notAfter", made.Cert.NotAfter)
+	a.tell(w, corev1.EventTypeNormal, "CertificateIssued", "certificate %s of %d names, until %s: %s", serial, len(names), made.Cert.NotAfter.UTC().Format(time.RFC3339), why)
+	return made.Cert, nil
 }
 
 func secretData(c *x509.Certificate, key *ecdsa.PrivateKey, by *root) (map[string][]byte, error) {
-	k, err := keyPEM(key)
+	k, err := keypair.KeyPEM(key)
 	if err != nil {
 		return nil, err
 	}
-	return map[string][]byte{corev1.TLSCertKey: []byte(certPEM(c)), corev1.TLSPrivateKeyKey: []byte(k), config.WebAuthoritiesKey: []byte(by.Certificate)}, nil
+	return map[string][]byte{corev1.TLSCertKey: []byte(keypair.CertPEM(c)), corev1.TLSPrivateKeyKey: []byte(k), config.WebAuthoritiesKey: []byte(by.Certificate)}, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // Phase is where an authority is in its life. People are told to trust it in each.
@@ -32,10 +34,10 @@ type root struct {
 	Signs    time.Time `json:"signs"`
 	Withdraw time.Time `json:"withdraw,omitzero"`
 
-	pair pair
+	pair keypair.Pair
 }
 
-func (r *root) id() string { return fingerprint(r.pair.cert) }
+func (r *root) id() string { return keypair.Fingerprint(r.pair.Cert) }
 
 // state is all authorities of an environment, oldest first. It is one Secret.
 type state struct {
@@ -53,8 +55,14 @@ func decodeState(text string) (*state, error) {
 		return nil, errors.New("there is no authority in it")
 	}
 	for i := range s.Roots {
+		r := &s.Roots[i]
 		var err error
-		if s.Roots[i].pair, err = parsePair(s.Roots[i].Certificate, s.Roots[i].Key); err != nil {
+		if r.Key == "" {
+			r.pair.Cert, err = keypair.ParseCert(r.Certificate)
+		} else {
+			r.pair, err = keypair.Parse(r.Certificate, r.Key)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("authority %d: %w", i+1, err)
 		}
 	}
@@ -74,7 +82,7 @@ func (s *state) encode() (string, error) {
 func (s *state) signing(now time.Time, domains []string) int {
 	for i := len(s.Roots) - 1; i >= 0; i-- {
 		if r := &s.Roots[i]; r.Key != "" && !now.Before(r.Signs) {
-			if r.lasts(now) && covers(r.pair.cert, domains) {
+			if r.lasts(now) && covers(r.pair.Cert, domains) {
 				return i
 			}
 			break
@@ -84,7 +92,7 @@ func (s *state) signing(now time.Time, domains []string) int {
 }
 
 // lasts reports whether it can still sign certificates that are of any use.
-func (r *root) lasts(now time.Time) bool { return r.pair.cert.NotAfter.Sub(now) > minLeaf }
+func (r *root) lasts(now time.Time) bool { return r.pair.Cert.NotAfter.Sub(now) > minLeaf }
 
 // phase says where an authority is, given which one signs.
 func (s *state) phase(i, signing int) Phase {
@@ -125,12 +133,12 @@ func advance(s *state, now time.Time, o Options) (*state, *event, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		key, err := keyPEM(made.key)
+		key, err := keypair.KeyPEM(made.Key)
 		if err != nil {
 			return nil, nil, err
 		}
-		next.Roots = append(next.Roots, root{Certificate: certPEM(made.cert), Key: key, Signs: signs, pair: made})
-		id := fingerprint(made.cert)
+		next.Roots = append(next.Roots, root{Certificate: keypair.CertPEM(made.Cert), Key: key, Signs: signs, pair: made})
+		id := keypair.Fingerprint(made.Cert)
 		return next, &event{"AuthorityMade", id, fmt.Sprintf("the authority %s is made, %s; it signs from %s on", id, why, signs.UTC().Format(time.RFC3339))}, nil
 	}
 	if len(s.Roots) == 0 {
@@ -139,19 +147,19 @@ func advance(s *state, now time.Time, o Options) (*state, *event, error) {
 	signing := s.signing(now, o.Domains)
 	newest := &s.Roots[len(s.Roots)-1]
 	switch by := &s.Roots[signing]; {
-	case !covers(by.pair.cert, o.Domains) || !by.lasts(now):
+	case !covers(by.pair.Cert, o.Domains) || !by.lasts(now):
 		return add(now, "since no other one may vouch for the environment's domains any more")
-	case !slices.Equal(newest.pair.cert.PermittedDNSDomains, o.Domains):
+	case !slices.Equal(newest.pair.Cert.PermittedDNSDomains, o.Domains):
 		return add(now.Add(o.Overlap), "since the environment has other domains")
-	case !now.Before(after(newest.pair.cert, o.RotateShare)):
+	case !now.Before(after(newest.pair.Cert, o.RotateShare)):
 		return add(now.Add(o.Overlap), "since the last one is due to be replaced")
 	}
 	for i := range next.Roots {
 		switch r := &next.Roots[i]; {
 		case i < signing && r.Key != "":
-			r.Key, r.pair.key, r.Withdraw = "", nil, now.Add(o.CertificateLife+slack)
+			r.Key, r.pair.Key, r.Withdraw = "", nil, now.Add(o.CertificateLife+slack)
 			return next, &event{"AuthorityRetires", r.id(), fmt.Sprintf("the authority %s signs instead of %s, whose key is gone and whose certificate stays published until %s", next.Roots[signing].id(), r.id(), r.Withdraw.UTC().Format(time.RFC3339))}, nil
-		case r.Key == "" && (!now.Before(r.Withdraw) || now.After(r.pair.cert.NotAfter)):
+		case r.Key == "" && (!now.Before(r.Withdraw) || now.After(r.pair.Cert.NotAfter)):
 			gone := r.id()
 			next.Roots = slices.Delete(next.Roots, i, i+1)
 			return next, &event{"AuthorityWithdrawn", gone, fmt.Sprintf("every certificate of the authority %s has ended; nobody has to trust it any more", gone)}, nil

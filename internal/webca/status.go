@@ -61,12 +61,12 @@ func (a *Authority) status(s *state) *Status {
 	signing := s.signing(a.now(), a.options.Domains)
 	for i := range s.Roots {
 		r := &s.Roots[i]
-		x := AuthorityStatus{ID: r.id(), Phase: s.phase(i, signing), Domains: r.pair.cert.PermittedDNSDomains, NotBefore: r.pair.cert.NotBefore, NotAfter: r.pair.cert.NotAfter, Withdrawn: r.Withdraw}
+		x := AuthorityStatus{ID: r.id(), Phase: s.phase(i, signing), Domains: r.pair.Cert.PermittedDNSDomains, NotBefore: r.pair.Cert.NotBefore, NotAfter: r.pair.Cert.NotAfter, Withdrawn: r.Withdraw}
 		if x.Phase == PhasePublished {
 			x.Signs = r.Signs
 		}
 		if i == len(s.Roots)-1 {
-			x.Replaced = after(r.pair.cert, a.options.RotateShare)
+			x.Replaced = after(r.pair.Cert, a.options.RotateShare)
 		}
 		out.Authorities = append(out.Authorities, x)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // authority is strata_certificate_authority: the environment's own, whose key is in the
@@ -66,7 +68,7 @@ func (r *authority) Configure(_ context.Context, q resource.ConfigureRequest, ou
 }
 
 // authority returns the authority that a store has; nil where there is none.
-func (e *environment) authority(ctx context.Context, storeName, kubeconfig, path string) (*issuer, error) {
+func (e *environment) authority(ctx context.Context, storeName, kubeconfig, path string) (*keypair.Pair, error) {
 	st, err := e.store(storeName, kubeconfig)
 	if err != nil {
 		return nil, err
@@ -75,11 +77,11 @@ func (e *environment) authority(ctx context.Context, storeName, kubeconfig, path
 	if err != nil || !ok {
 		return nil, err
 	}
-	i, err := decodeIssuer(text)
+	i, err := decode(text)
 	if err != nil {
 		return nil, fmt.Errorf("the secret %s is no certificate authority: %w", path, err)
 	}
-	return i, nil
+	return &i, nil
 }
 
 // Create implements resource.Resource.
@@ -104,11 +106,11 @@ func (r *authority) make(ctx context.Context, m *authorityModel) error {
 	if err != nil {
 		return err
 	}
-	i, err := newIssuer(r.env.platform+" "+r.env.name+" platform", time.Now(), authorityLife)
+	made, err := newIssuer(r.env.platform+" "+r.env.name+" platform", time.Now(), authorityLife)
 	if err != nil {
 		return err
 	}
-	text, err := i.encode()
+	text, err := encode(made)
 	if err != nil {
 		return err
 	}
@@ -116,7 +118,8 @@ func (r *authority) make(ctx context.Context, m *authorityModel) error {
 		return err
 	}
 	// One that was there already counts.
-	if i, err = r.env.authority(ctx, m.Store.ValueString(), m.Kubeconfig.ValueString(), m.Path.ValueString()); err != nil {
+	i, err := r.env.authority(ctx, m.Store.ValueString(), m.Kubeconfig.ValueString(), m.Path.ValueString())
+	if err != nil {
 		return err
 	}
 	if i == nil {
@@ -126,10 +129,10 @@ func (r *authority) make(ctx context.Context, m *authorityModel) error {
 	return nil
 }
 
-func (m *authorityModel) show(i *issuer) {
+func (m *authorityModel) show(i *keypair.Pair) {
 	m.ID = m.Path
-	m.Certificate = types.StringValue(string(certPEM(i.cert)))
-	m.NotAfter = types.StringValue(i.cert.NotAfter.UTC().Format(time.RFC3339))
+	m.Certificate = types.StringValue(keypair.CertPEM(i.Cert))
+	m.NotAfter = types.StringValue(i.Cert.NotAfter.UTC().Format(time.RFC3339))
 }
 
 // Read implements resource.Resource.

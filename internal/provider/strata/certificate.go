@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 // certificate is strata_certificate: a server's certificate, issued by the environment's
@@ -67,7 +69,7 @@ func (r *certificate) Configure(_ context.Context, q resource.ConfigureRequest, 
 	r.env = configure(q.ProviderData, &out.Diagnostics)
 }
 
-func (r *certificate) issuer(ctx context.Context, m certificateModel) (*issuer, error) {
+func (r *certificate) issuer(ctx context.Context, m certificateModel) (*keypair.Pair, error) {
 	at := m.Authority.ValueString()
 	if at == "" {
 		at = r.env.authorityPath()
@@ -144,12 +146,12 @@ func (r *certificate) issue(ctx context.Context, m *certificateModel) error {
 	if err != nil {
 		return err
 	}
-	cert, key, err := by.issue(names, time.Now(), time.Duration(days)*24*time.Hour)
+	cert, key, err := issue(*by, names, time.Now(), time.Duration(days)*24*time.Hour)
 	if err != nil {
 		return err
 	}
 	if err := r.env.putSecret(ctx, c, m.Namespace.ValueString(), m.Name.ValueString(), corev1.SecretTypeTLS, map[string][]byte{
-		corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key, "ca.crt": certPEM(by.cert),
+		corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key, "ca.crt": []byte(keypair.CertPEM(by.Cert)),
 	}); err != nil {
 		return err
 	}
@@ -157,13 +159,13 @@ func (r *certificate) issue(ctx context.Context, m *certificateModel) error {
 }
 
 func (m *certificateModel) show(cert []byte) error {
-	c, err := decodeCert(cert)
+	c, err := keypair.ParseCert(string(cert))
 	if err != nil {
 		return err
 	}
 	m.ID = types.StringValue(m.Namespace.ValueString() + "/" + m.Name.ValueString())
 	m.NotAfter, m.RenewAfter = types.StringValue(c.NotAfter.UTC().Format(time.RFC3339)), types.StringValue(renewal(c).Format(time.RFC3339))
-	m.Fingerprint = types.StringValue(fingerprint(c))
+	m.Fingerprint = types.StringValue(keypair.Fingerprint(c))
 	return nil
 }
 
@@ -204,12 +206,12 @@ func (r *certificate) due(ctx context.Context, m *certificateModel, there *corev
 	if err != nil {
 		return true
 	}
-	c, err := decodeCert(there.Data[corev1.TLSCertKey])
+	c, err := keypair.ParseCert(string(there.Data[corev1.TLSCertKey]))
 	if err != nil || m.show(there.Data[corev1.TLSCertKey]) != nil {
 		return true
 	}
 	by, err := r.issuer(ctx, *m)
-	return err != nil || outdated(c, by.cert, names, time.Now()) != ""
+	return err != nil || outdated(c, by.Cert, names, time.Now()) != ""
 }
 
 // Update implements resource.Resource. A change of the way to the cluster alone issues

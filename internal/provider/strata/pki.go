@@ -1,135 +1,72 @@
 package strata
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/hex"
-	"encoding/pem"
-	"errors"
-	"math/big"
 	"slices"
 	"time"
-)
 
-// issuer is a certificate authority: its certificate and its key.
-type issuer struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
+	"github.com/stratahq/strata/internal/keypair"
+)
 
 // backdate is for clocks that are behind.
 const backdate = 5 * time.Minute
 
 // newIssuer makes a certificate authority that may sign servers' certificates and
 // nothing else.
-func newIssuer(name string, now time.Time, life time.Duration) (*issuer, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func newIssuer(name string, now time.Time, life time.Duration) (keypair.Pair, error) {
+	key, err := keypair.NewKey()
 	if err != nil {
-		return nil, err
+		return keypair.Pair{}, err
 	}
 	t := &x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(life),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature,
 	}
-	cert, err := sign(t, t, key, key)
-	return &issuer{cert, key}, err
+	cert, err := keypair.Sign(t, t, &key.PublicKey, key)
+	return keypair.Pair{Cert: cert, Key: key}, err
 }
 
 // issue makes a server's certificate; it is returned with its key, as PEM.
-func (i *issuer) issue(names []string, now time.Time, life time.Duration) (cert, key []byte, err error) {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func issue(by keypair.Pair, names []string, now time.Time, life time.Duration) (cert, key []byte, err error) {
+	k, err := keypair.NewKey()
 	if err != nil {
 		return nil, nil, err
 	}
 	until := now.Add(life)
-	if until.After(i.cert.NotAfter) {
-		until = i.cert.NotAfter
+	if until.After(by.Cert.NotAfter) {
+		until = by.Cert.NotAfter
 	}
 	t := &x509.Certificate{
 		// A common name has at most 64 characters, and nobody looks at it.
 		Subject: pkix.Name{CommonName: names[0][:min(len(names[0]), 64)]}, DNSNames: names, NotBefore: now.Add(-backdate), NotAfter: until,
 		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	c, err := sign(t, i.cert, k, i.key)
+	c, err := keypair.Sign(t, by.Cert, &k.PublicKey, by.Key)
 	if err != nil {
 		return nil, nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		return nil, nil, err
-	}
-	return certPEM(c), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+	text, err := keypair.KeyPEM(k)
+	return []byte(keypair.CertPEM(c)), []byte(text), err
 }
 
-func sign(t, parent *x509.Certificate, key, by *ecdsa.PrivateKey) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
-	}
-	t.SerialNumber = serial
-	der, err := x509.CreateCertificate(rand.Reader, t, parent, &key.PublicKey, by)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
-}
-
-func certPEM(c *x509.Certificate) []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-}
-
-// encode returns the authority as the secret store keeps it: its certificate and its
-// key.
-func (i *issuer) encode() (string, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(i.key)
+// encode returns an authority as the secret store keeps it: its certificate and its key.
+func encode(i keypair.Pair) (string, error) {
+	key, err := keypair.KeyPEM(i.Key)
 	if err != nil {
 		return "", err
 	}
-	return string(certPEM(i.cert)) + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
+	return keypair.CertPEM(i.Cert) + key, nil
 }
 
-func decodeIssuer(text string) (*issuer, error) {
-	cert, rest := pem.Decode([]byte(text))
-	if cert == nil || cert.Type != "CERTIFICATE" {
-		return nil, errors.New("there is no certificate in it")
-	}
-	c, err := x509.ParseCertificate(cert.Bytes)
+// decode reads an authority as encode wrote it.
+func decode(text string) (keypair.Pair, error) {
+	cert, key, err := keypair.Split(text)
 	if err != nil {
-		return nil, err
+		return keypair.Pair{}, err
 	}
-	block, _ := pem.Decode(rest)
-	if block == nil {
-		return nil, errors.New("there is no key in it")
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := k.(*ecdsa.PrivateKey)
-	if !ok || !key.PublicKey.Equal(c.PublicKey) {
-		return nil, errors.New("its key is not that of its certificate")
-	}
-	return &issuer{c, key}, nil
-}
-
-// decodeCert returns the first certificate of a PEM.
-func decodeCert(b []byte) (*x509.Certificate, error) {
-	block, _ := pem.Decode(b)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return nil, errors.New("it is no certificate")
-	}
-	return x509.ParseCertificate(block.Bytes)
-}
-
-// fingerprint is a short digest of a certificate.
-func fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return hex.EncodeToString(sum[:8])
+	return keypair.Parse(cert, key)
 }
 
 // renewal is when two thirds of a certificate's life are over.

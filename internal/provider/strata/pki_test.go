@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"testing"
 	"time"
+
+	"github.com/stratahq/strata/internal/keypair"
 )
 
 func TestIssue(t *testing.T) {
@@ -12,20 +14,20 @@ func TestIssue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := ca.encode()
+	text, err := encode(ca)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ca, err = decodeIssuer(text); err != nil {
+	if ca, err = decode(text); err != nil {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	b, _, err := ca.issue([]string{"db.strata-data.svc", "localhost"}, now, 30*24*time.Hour)
+	pool.AddCert(ca.Cert)
+	b, _, err := issue(ca, []string{"db.strata-data.svc", "localhost"}, now, 30*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := decodeCert(b)
+	c, err := keypair.ParseCert(string(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,15 +37,15 @@ func TestIssue(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if c.IsCA || ca.cert.MaxPathLen != 0 || !ca.cert.MaxPathLenZero {
+	if c.IsCA || ca.Cert.MaxPathLen != 0 || !ca.Cert.MaxPathLenZero {
 		t.Error("a server may issue certificates")
 	}
 	// It never outlasts its authority.
-	b, _, err = ca.issue([]string{"x"}, now.Add(90*24*time.Hour), 30*24*time.Hour)
+	b, _, err = issue(ca, []string{"x"}, now.Add(90*24*time.Hour), 30*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last, err := decodeCert(b); err != nil || last.NotAfter.After(ca.cert.NotAfter) {
+	if last, err := keypair.ParseCert(string(b)); err != nil || last.NotAfter.After(ca.Cert.NotAfter) {
 		t.Errorf("%v, %v", last, err)
 	}
 }
@@ -58,16 +60,16 @@ func TestOutdated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _, err := ca.issue([]string{"a", "b"}, now, 30*24*time.Hour)
+	b, _, err := issue(ca, []string{"a", "b"}, now, 30*24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := decodeCert(b)
+	c, err := keypair.ParseCert(string(b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, k := range map[string]struct {
-		by    *issuer
+		by    keypair.Pair
 		names []string
 		after time.Duration
 		stale bool
@@ -79,7 +81,7 @@ func TestOutdated(t *testing.T) {
 		"another authority":  {other, []string{"a", "b"}, time.Hour, true},
 		"long after its end": {ca, []string{"a", "b"}, 300 * 24 * time.Hour, true},
 	} {
-		if why := outdated(c, k.by.cert, k.names, now.Add(k.after)); (why != "") != k.stale {
+		if why := outdated(c, k.by.Cert, k.names, now.Add(k.after)); (why != "") != k.stale {
 			t.Errorf("%s: %q", name, why)
 		}
 	}
@@ -94,12 +96,12 @@ func TestDecodeIssuerRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mixed, err := (&issuer{a.cert, b.key}).encode()
+	mixed, err := encode(keypair.Pair{Cert: a.Cert, Key: b.Key})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, text := range map[string]string{"nothing": "", "a certificate alone": string(certPEM(a.cert)), "the key of another": mixed} {
-		if _, err := decodeIssuer(text); err == nil {
+	for what, text := range map[string]string{"nothing": "", "a certificate alone": keypair.CertPEM(a.Cert), "the key of another": mixed} {
+		if _, err := decode(text); err == nil {
 			t.Errorf("%s passes for an authority", what)
 		}
 	}
