@@ -43,7 +43,7 @@ require (
 	go.opentelemetry.io/proto/otlp v1.11.0
 	google.golang.org/grpc v1.84.0
 	k8s.io/apiserver v0.37.2
-	k8s.io/metrics v0.37.0
+	k8s.io/metrics v0.37.2
 	k8s.io/streaming v0.37.2
 	pault.ag/go/debian v0.19.0
 	sigs.k8s.io/cli-utils v0.37.2
@@ -190,7 +190,7 @@ require (
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0
-	golang.org/x/mod v0.42.0 // indirect
+	golang.org/x/mod v0.42.0
 	golang.org/x/net v0.61.0
 	golang.org/x/oauth2 v0.37.0 // indirect
 	golang.org/x/text v0.43.0
