@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ type RabbitMQ struct {
 	URL, Local string
 	command    func() *exec.Cmd
 	process    *Process
+	dist       int // where its node is reached, for as long as it runs
 }
 
 // StartRabbitMQ starts a broker. The test is skipped where RabbitMQ is not installed.
@@ -54,6 +57,7 @@ disk_free_limit.absolute = 1MB
 	r := &RabbitMQ{
 		URL:   fmt.Sprintf("amqps://acme:secret@localhost:%d/acme", tls),
 		Local: fmt.Sprintf("amqp://acme:secret@127.0.0.1:%d/acme", plain),
+		dist:  dist,
 	}
 	r.command = func() *exec.Cmd {
 		cmd := exec.Command(server)
@@ -71,6 +75,21 @@ disk_free_limit.absolute = 1MB
 	}
 	r.Start(t)
 	return r
+}
+
+// Restart ends the broker in order and starts it again.
+func (r *RabbitMQ) Restart(t *testing.T) {
+	t.Helper()
+	// The start script is stopped as well, and may end before the broker has.
+	_ = r.process.Stop()
+	Wait(t, "RabbitMQ has ended", func() error {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.dist))
+		if err != nil {
+			return nil
+		}
+		return errors.Join(errors.New("it still runs"), conn.Close())
+	})
+	r.Start(t)
 }
 
 // Start starts the broker again after Kill.
