@@ -41,15 +41,21 @@ func run() error {
 	engine := flag.String("tofu", "bin/tofu", "the OpenTofu to plan and apply with")
 	planned := flag.Int("planned", 1000, "number of workloads to plan and apply")
 	proxy := flag.String("proxy", "bin/strata-proxy", "the proxy to measure")
-	only := flag.String("only", "", "only this section: local or proxy; or scaling or rotation, which are pages of their own")
+	only := flag.String("only", "", "only this section: plans, proxy or local; or scaling or rotation, which are pages of their own")
 	plots := flag.String("plots", "docs", "folder for the plots of scaling")
 	flag.Parse()
 	bin, err := filepath.Abs(*binary)
 	if err != nil {
 		return err
 	}
+	tofu, err := filepath.Abs(*engine)
+	if err != nil {
+		return err
+	}
 	switch *only {
 	case "":
+	case "plans":
+		return plans(bin, tofu, *planned)
 	case "local":
 		return local(bin, *acme)
 	case "proxy":
@@ -115,10 +121,6 @@ func run() error {
 		}
 	}
 	print(table, bounds, *n)
-	tofu, err := filepath.Abs(*engine)
-	if err != nil {
-		return err
-	}
 	if err := plans(bin, tofu, *planned); err != nil {
 		return err
 	}

@@ -262,7 +262,7 @@ output "name" {
 `,
 	}
 	var release strings.Builder
-	release.WriteString("apiVersion: strata/v1alpha1\nkind: Release\nmetadata: {name: dev}\nspec:\n" + platformImages("registry.bench.example") + "  workloads:\n")
+	release.WriteString("apiVersion: strata/v1alpha1\nkind: Release\nmetadata: {name: dev}\nspec:\n" + platformImages("registry.bench.example/apps") + "  workloads:\n")
 	for i := range n {
 		name := "svc-" + strconv.Itoa(i)
 		files["workloads/"+name+"/score.yaml"] = "apiVersion: score.dev/v1b1\nmetadata: {name: " + name + ", team: web}\ncontainers:\n  main:\n    image: .\n    variables:\n      QUEUE: ${resources.queue.name}\n" +
