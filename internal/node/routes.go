@@ -188,8 +188,28 @@ func serves(s *corev1.Service, port int) bool {
 // transport makes a connection for each request: one that was kept would go on leading
 // to a pod that the service has replaced.
 var transport = &http.Transport{
-	DialContext:       (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+	DialContext:       dialGateway,
 	DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute,
+}
+
+// dials is how often a connection is tried.
+const dials = 3
+
+var dialGateway = again((&net.Dialer{Timeout: time.Second}).DialContext)
+
+// again dials anew what timed out. Under load, with a connection for each request, a port
+// may still be that of an earlier connection: nobody answers, however long one waits, but
+// the next port is as good as any. Nothing has been sent by then.
+func again(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		for range dials {
+			conn, err = dial(ctx, network, address)
+			if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() || ctx.Err() != nil {
+				break
+			}
+		}
+		return conn, err
+	}
 }
 
 func (r *routes) proxy(addr, name string) *httputil.ReverseProxy {

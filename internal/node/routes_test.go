@@ -1,6 +1,8 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -103,6 +105,30 @@ func TestRoutes(t *testing.T) {
 		a.Body.Close()
 		if err != nil || !strings.HasPrefix(string(b), tt.want) {
 			t.Errorf("%s%s: %q %v, want %q", tt.host, tt.path, b, err, tt.want)
+		}
+	}
+}
+
+func TestDialsAgain(t *testing.T) {
+	late, refused := &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, &net.OpError{Op: "dial", Err: errors.New("refused")}
+	for name, c := range map[string]struct {
+		answers []error
+		want    error
+		dialed  int
+	}{
+		"at once":             {[]error{nil}, nil, 1},
+		"the second time":     {[]error{late, nil}, nil, 2},
+		"never":               {[]error{late, late, late, nil}, late, dials},
+		"nobody listens":      {[]error{refused, nil}, refused, 1},
+		"refused after a try": {[]error{late, refused, nil}, refused, 2},
+	} {
+		dialed := 0
+		_, err := again(func(context.Context, string, string) (net.Conn, error) {
+			dialed++
+			return nil, c.answers[dialed-1]
+		})(t.Context(), "tcp", "127.0.0.1:1")
+		if dialed != c.dialed || !errors.Is(err, c.want) {
+			t.Errorf("%s: dialed %d times, %v", name, dialed, err)
 		}
 	}
 }

@@ -59,8 +59,7 @@ func (r *routes) pass(ctx context.Context, conn net.Conn) {
 		alert(conn, alertUnrecognized)
 		return
 	}
-	d := net.Dialer{Timeout: 3 * time.Second}
-	other, err := d.DialContext(ctx, "tcp", t.tls)
+	other, err := dialGateway(ctx, "tcp", t.tls)
 	if err != nil {
 		r.log.Error("route", "host", t.host, "error", err)
 		alert(conn, alertInternal)
