@@ -9,11 +9,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
+
+	"k8s.io/client-go/util/cert"
 )
 
 // Pair is a certificate with its key. The key is nil where only the certificate is kept.
@@ -67,46 +71,34 @@ func KeyPEM(k *ecdsa.PrivateKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
 }
 
-// ParseCert reads the certificate of a PEM that holds nothing else.
+// ParseCert reads the certificate of a PEM that holds no other.
 func ParseCert(text string) (*x509.Certificate, error) {
-	b, rest := pem.Decode([]byte(text))
-	if b == nil || b.Type != certificateBlock {
+	list, err := cert.ParseCertsPEM([]byte(text))
+	if err != nil {
 		return nil, errors.New("it is no certificate")
 	}
-	if next, _ := pem.Decode(rest); next != nil {
+	if len(list) > 1 {
 		return nil, errors.New("it is more than one certificate")
 	}
-	return x509.ParseCertificate(b.Bytes)
+	return list[0], nil
 }
 
-// Parse reads a certificate and its key, each a PEM. The error never has a part of the key.
-func Parse(cert, key string) (Pair, error) {
-	c, err := ParseCert(cert)
+// Parse reads a certificate and its key, each a PEM; blocks of other kinds are passed over,
+// so that both may be the same text. The error never has a part of the key.
+func Parse(certificate, key string) (Pair, error) {
+	c, err := ParseCert(certificate)
 	if err != nil {
 		return Pair{}, err
 	}
-	b, _ := pem.Decode([]byte(key))
-	if b == nil {
-		return Pair{}, errors.New("its key is none")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(b.Bytes)
+	both, err := tls.X509KeyPair([]byte(CertPEM(c)), []byte(key))
 	if err != nil {
-		return Pair{}, errors.New("its key cannot be read")
+		return Pair{}, fmt.Errorf("its key: %w", err)
 	}
-	k, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || !k.PublicKey.Equal(c.PublicKey) {
-		return Pair{}, errors.New("its key is that of another certificate")
+	k, ok := both.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return Pair{}, errors.New("its key is of another kind than ours")
 	}
 	return Pair{c, k}, nil
-}
-
-// Split divides a PEM into its first block, which must be a certificate, and what follows.
-func Split(text string) (cert, rest string, err error) {
-	b, after := pem.Decode([]byte(text))
-	if b == nil || b.Type != certificateBlock {
-		return "", "", errors.New("there is no certificate in it")
-	}
-	return string(pem.EncodeToMemory(b)), string(after), nil
 }
 
 // Fingerprint names a certificate for people: the first eight bytes of its SHA-256 digest,

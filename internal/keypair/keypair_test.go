@@ -38,6 +38,7 @@ func TestParse(t *testing.T) {
 		ok        bool
 	}{
 		"whole":                  {cert, key, true},
+		"both in one text":       {cert + key, cert + key, true},
 		"no key":                 {cert, "", false},
 		"another's key":          {other, key, false},
 		"a key for certificate":  {key, key, false},
@@ -58,13 +59,6 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: another pair came back", name)
 		}
 	}
-	first, rest, err := Split(cert + key)
-	if err != nil || first != cert || rest != key {
-		t.Errorf("split into %q and %d bytes, %v", first, len(rest), err)
-	}
-	if _, _, err := Split(key + cert); err == nil {
-		t.Error("a key is taken for a certificate")
-	}
 }
 
 func FuzzParse(f *testing.F) {
@@ -72,9 +66,6 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, cert, key string) {
 		if p, err := Parse(cert, key); err == nil && !p.Key.PublicKey.Equal(p.Cert.PublicKey) {
 			t.Error("the key is that of another certificate")
-		}
-		if first, rest, err := Split(cert); err == nil && (first == "" || len(rest) > len(cert)) {
-			t.Errorf("%q was split into %q and %q", cert, first, rest)
 		}
 	})
 }

@@ -62,11 +62,7 @@ func encode(i keypair.Pair) (string, error) {
 
 // decode reads an authority as encode wrote it.
 func decode(text string) (keypair.Pair, error) {
-	cert, key, err := keypair.Split(text)
-	if err != nil {
-		return keypair.Pair{}, err
-	}
-	return keypair.Parse(cert, key)
+	return keypair.Parse(text, text)
 }
 
 // renewal is when two thirds of a certificate's life are over.

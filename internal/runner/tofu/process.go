@@ -149,11 +149,15 @@ const room = 1 << 20
 // whose creation began, so it must have its lines when others fill the disk meanwhile, and
 // a disk without that room must stop an apply before it begins.
 func reserve(log *os.File) error {
-	err := unix.Fallocate(int(log.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
-	if errors.Is(err, unix.EOPNOTSUPP) {
-		return nil // a file system that reserves nothing
+	for {
+		switch err := unix.Fallocate(int(log.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room); {
+		case errors.Is(err, unix.EINTR): // the Go runtime signals its own threads
+		case errors.Is(err, unix.EOPNOTSUPP):
+			return nil // a file system that reserves nothing
+		default:
+			return err
+		}
 	}
-	return err
 }
 
 // release gives back what a log did not need. Room that could not be given back goes with
