@@ -4,7 +4,7 @@
 // do about what it left behind; which units run when is the engine's business.
 //
 // Every process gets its own folder, CLI configuration and a clean environment.
-// It does not die with Strata: it holds a lock of its own (an inherited file
-// lock), writes its log to a file, and comes to its own end; the next run waits
-// for it and reads what became of it. See docs/adr.
+// It does not die with Strata: it writes its log to a file and comes to its own
+// end; the next run waits for it, sees to it that the state it wrote is whole, and
+// reads what became of it. See docs/adr.
 package tofu

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/stratahq/strata/internal/compile/stack"
 	"github.com/stratahq/strata/internal/engine"
 )
 
@@ -38,7 +39,7 @@ func (r *Runner) push(ctx context.Context, t engine.Task, dir string) (string, e
 		return "the state that an earlier run could not write is not whole; what it made is looked for instead", remove(file)
 	}
 	local := t
-	if local.Root, err = localRoot(t.Root, file); err != nil {
+	if local.Root, err = stack.WithLocalState(t.Root, file); err != nil {
 		return "", failure(t, "recover", result{}, nil, err)
 	}
 	if err := r.prepare(ctx, local, dir); err != nil {
@@ -52,7 +53,7 @@ func (r *Runner) push(ctx context.Context, t engine.Task, dir string) (string, e
 	if err := r.prepare(ctx, t, dir); err != nil {
 		return "", err
 	}
-	res, err := r.run(ctx, command{
+	res, err := r.write(ctx, t, command{
 		dir: dir, args: []string{"state", "push", "-no-color", r.lockTimeout(), "-"}, in: pulled.out, limit: r.cfg.PlanTimeout, grace: graceApply,
 	})
 	switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,24 +47,32 @@ func hold(ctx context.Context, dir string, note func(string)) (*os.File, error) 
 }
 
 // atWork reports whether a tofu or terraform process runs in dir.
-func atWork(dir string) bool {
+func atWork(dir string) bool { return len(workers(dir)) > 0 }
+
+// workers returns the ids of the tofu and terraform processes that run in dir.
+func workers(dir string) []int {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return false
+		return nil
 	}
 	procs, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {
-		return false
+		return nil
 	}
+	var out []int
 	for _, p := range procs {
 		if cwd, err := os.Readlink(p); err != nil || cwd != dir {
 			continue
 		}
-		exe, err := os.Readlink(filepath.Join(filepath.Dir(p), "exe"))
+		proc := filepath.Dir(p)
+		exe, err := os.Readlink(filepath.Join(proc, "exe"))
 		base := filepath.Base(exe)
-		if err == nil && (strings.HasPrefix(base, "tofu") || strings.HasPrefix(base, "terraform")) && !strings.HasPrefix(base, "terraform-provider") {
-			return true
+		if err != nil || (!strings.HasPrefix(base, "tofu") && !strings.HasPrefix(base, "terraform")) || strings.HasPrefix(base, "terraform-provider") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(proc)); err == nil {
+			out = append(out, pid)
 		}
 	}
-	return false
+	return out
 }

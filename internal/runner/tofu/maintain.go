@@ -2,8 +2,6 @@ package tofu
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -28,13 +26,13 @@ func (r *Runner) ForceUnlock(ctx context.Context, t engine.Task, id string) erro
 // A move that was cut off is done by moving again. The error is an *engine.Failure.
 func (r *Runner) Move(ctx context.Context, t engine.Task, from string) error {
 	dir := r.dir(t.Unit.Addr)
-	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	held, err := r.hold(ctx, t, "move")
 	if err != nil {
-		return failure(t, "move", result{}, nil, err)
+		return err
 	}
 	defer held.Close()
 	before := t
-	if before.Root, err = localRoot(t.Root, from); err != nil {
+	if before.Root, err = stack.WithLocalState(t.Root, from); err != nil {
 		return failure(t, "move", result{}, nil, err)
 	}
 	if err := r.prepare(ctx, before, dir); err != nil {
@@ -47,7 +45,7 @@ func (r *Runner) Move(ctx context.Context, t engine.Task, from string) error {
 	if err := writeFile(filepath.Join(dir, stack.FileName), t.Root); err != nil {
 		return failure(t, "move", result{}, nil, err)
 	}
-	res, err := r.run(ctx, command{
+	res, err := r.write(ctx, t, command{
 		dir: dir, args: []string{"init", "-json", "-input=false", "-migrate-state", "-force-copy"}, limit: r.cfg.PlanTimeout, grace: time.Minute,
 	})
 	if ctx.Err() != nil {
@@ -59,27 +57,17 @@ func (r *Runner) Move(ctx context.Context, t engine.Task, from string) error {
 	return nil
 }
 
-// localRoot is a root whose state is in a local file instead.
-func localRoot(root []byte, file string) ([]byte, error) {
-	var doc map[string]map[string]any
-	if err := json.Unmarshal(root, &doc); err != nil {
-		return nil, fmt.Errorf("read the root: %w", err)
-	}
-	doc["terraform"]["backend"] = map[string]any{"local": map[string]any{"path": file}}
-	return json.Marshal(doc)
-}
-
 func (r *Runner) maintain(ctx context.Context, t engine.Task, stage string, args ...string) error {
 	dir := r.dir(t.Unit.Addr)
-	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	held, err := r.hold(ctx, t, stage)
 	if err != nil {
-		return failure(t, stage, result{}, nil, err)
+		return err
 	}
 	defer held.Close()
 	if err := r.prepare(ctx, t, dir); err != nil {
 		return err
 	}
-	res, err := r.run(ctx, command{dir: dir, args: args, limit: r.cfg.PlanTimeout, grace: time.Minute})
+	res, err := r.write(ctx, t, command{dir: dir, args: args, limit: r.cfg.PlanTimeout, grace: time.Minute})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -42,9 +42,9 @@ func (r *Runner) Recover(ctx context.Context, t engine.Task) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, pending)); err != nil {
 		return nil, nil //nolint:nilerr // nothing was under way here
 	}
-	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	held, err := r.hold(ctx, t, "recover")
 	if err != nil {
-		return nil, failure(t, "recover", result{}, nil, err)
+		return nil, err
 	}
 	defer held.Close()
 	var notes []string
@@ -136,7 +136,7 @@ func nameTag(attrs map[string]any) string {
 // adopt imports one object. It is false when there is no such object, or when it
 // is somebody else's.
 func (r *Runner) adopt(ctx context.Context, t engine.Task, dir, address, id string) (bool, error) {
-	res, err := r.run(ctx, command{
+	res, err := r.write(ctx, t, command{
 		dir: dir, args: []string{"import", "-input=false", "-no-color", r.lockTimeout(), address, id},
 		limit: r.cfg.PlanTimeout, grace: graceApply,
 	})
@@ -152,7 +152,7 @@ func (r *Runner) adopt(ctx context.Context, t engine.Task, dir, address, id stri
 	if err != nil || ours {
 		return ours, err
 	}
-	res, err = r.run(ctx, command{dir: dir, args: []string{"state", "rm", address}, limit: r.cfg.PlanTimeout, grace: graceApply})
+	res, err = r.write(ctx, t, command{dir: dir, args: []string{"state", "rm", address}, limit: r.cfg.PlanTimeout, grace: graceApply})
 	if err != nil || res.code != 0 {
 		return false, r.fail(t, "recover", res, nil, err)
 	}

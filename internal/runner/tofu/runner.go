@@ -97,9 +97,9 @@ func (r *Runner) dir(u addr.Unit) string {
 // Plan implements engine.Runner.
 func (r *Runner) Plan(ctx context.Context, t engine.Task) (*engine.Planned, error) {
 	dir := r.dir(t.Unit.Addr)
-	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	held, err := r.hold(ctx, t, "plan")
 	if err != nil {
-		return nil, failure(t, "plan", result{}, nil, err)
+		return nil, err
 	}
 	defer held.Close()
 	return r.plan(ctx, t, dir)
@@ -180,9 +180,9 @@ func hasModule(root []byte) bool {
 // Apply implements engine.Runner.
 func (r *Runner) Apply(ctx context.Context, t engine.Task, saved string) (*engine.Applied, error) {
 	dir := r.dir(t.Unit.Addr)
-	held, err := hold(ctx, dir, func(s string) { note(t, s) })
+	held, err := r.hold(ctx, t, "apply")
 	if err != nil {
-		return nil, failure(t, "apply", result{}, nil, err)
+		return nil, err
 	}
 	defer held.Close()
 	if err := r.prepare(ctx, t, dir); err != nil {
@@ -198,7 +198,7 @@ func (r *Runner) Apply(ctx context.Context, t engine.Task, saved string) (*engin
 		args = append(args, "-parallelism="+strconv.Itoa(r.cfg.Parallelism))
 	}
 	j := newJournal()
-	res, err := r.run(ctx, command{
+	res, err := r.write(ctx, t, command{
 		dir: dir, args: append(args, saved), log: log, limit: r.cfg.ApplyTimeout, grace: graceApply,
 		line: func(b []byte) {
 			if e, ok := parse(b); ok {
