@@ -24,11 +24,17 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir, "../../cmd/strata-pause", "../../cmd/strata-entry")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
+		// As the Makefile builds them, so that nothing is compiled twice.
+		for _, args := range [][]string{
+			{"../../cmd/strata-pause", "../../cmd/strata-entry"},
+			{"-gcflags=all=-dwarf=false", "../../cmd/strata-control", "../../cmd/strata-proxy"},
+		} {
+			cmd := exec.Command("go", append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", dir}, args...)...)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+				return 1
+			}
 		}
 		for _, name := range []string{"strata-objectstore", "strata-kafka"} {
 			file, err := filepath.Abs(filepath.Join("..", "..", "bin", name))
