@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // LocalState returns the file in which the root keeps its state, as the root names it; a
@@ -36,6 +37,9 @@ func LocalState(root []byte) (string, error) {
 	v, diags := e.Value(nil)
 	if diags.HasErrors() {
 		return "", fmt.Errorf("read the path of the state: %w", diags)
+	}
+	if v.IsNull() || v.Type() != cty.String {
+		return "", fmt.Errorf("read the path of the state: it is no string: %s", l.Path)
 	}
 	return v.AsString(), nil
 }

@@ -16,7 +16,7 @@ func TestLocalState(t *testing.T) {
 			t.Errorf("%q became %q, %v", file, got, err)
 		}
 	}
-	for _, bad := range []string{"", "[]", `{"terraform": {"backend": {"local": {"path": "${"}}}}`, `{"terraform": {"backend": {"local": {"path": "${x}"}}}}`} {
+	for _, bad := range []string{"", "[]", `{"terraform": {"backend": {"local": {"path": "${"}}}}`, `{"terraform": {"backend": {"local": {"path": "${x}"}}}}`, `{"terraform": {"backend": {"local": {"path": "${5}"}}}}`, `{"terraform": {"backend": {"local": {"path": "${null}"}}}}`} {
 		if got, err := LocalState([]byte(bad)); err == nil {
 			t.Errorf("%q: %q and no error", bad, got)
 		}

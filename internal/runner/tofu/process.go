@@ -49,9 +49,6 @@ const maxStderr = 64 << 10
 // a pipe lets the process outlive Strata: nobody needs to read for it to go on.
 const poll = 40 * time.Millisecond
 
-// errFull says that a process could not be started for lack of room.
-var errFull = errors.New("no space left")
-
 // run starts tofu and waits for its end. When ctx ends the process is asked to
 // stop, as Ctrl-C would, and gets time to bring what it is at to an end.
 func (r *Runner) run(ctx context.Context, c command) (result, error) {
@@ -68,7 +65,7 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 	cmd.Stdout = &out
 	stderr, err := os.CreateTemp(c.dir, ".stderr-")
 	if err != nil {
-		return result{}, fmt.Errorf("%w: %w", errFull, err)
+		return result{}, err
 	}
 	defer os.Remove(stderr.Name())
 	defer stderr.Close()
@@ -76,11 +73,11 @@ func (r *Runner) run(ctx context.Context, c command) (result, error) {
 	var log *os.File
 	if c.log != "" {
 		if log, err = os.OpenFile(c.log, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600); err != nil {
-			return result{}, fmt.Errorf("%w: %w", errFull, err)
+			return result{}, err
 		}
 		defer log.Close()
 		if err := reserve(log); err != nil {
-			return result{}, fmt.Errorf("%w: %w", errFull, err)
+			return result{}, fmt.Errorf("reserve room for %s: %w", c.log, err)
 		}
 		cmd.Stdout = log
 	}

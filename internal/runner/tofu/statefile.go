@@ -45,10 +45,10 @@ func (r *Runner) write(ctx context.Context, t engine.Task, c command) (result, e
 		return result{}, err
 	}
 	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
-		return result{}, fmt.Errorf("%w: %w", errFull, err)
+		return result{}, fmt.Errorf("keep a copy of the state: %w", err)
 	}
 	if err := writeFile(state+kept, content); err != nil {
-		return result{}, fmt.Errorf("%w: %w", errFull, err)
+		return result{}, fmt.Errorf("keep a copy of the state: %w", err)
 	}
 	res, err := r.run(ctx, c)
 	return res, errors.Join(err, mend(state))

@@ -37,7 +37,10 @@ func TestKilledWhileWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	var whole []byte
-	for killed := false; !killed; {
+	for killed, tries := false, 0; !killed; tries++ {
+		if tries == 30 {
+			t.Fatal("never found OpenTofu while its state was empty")
+		}
 		// Another value than the last, in case the moment was missed.
 		module(rand.Text()[:4])
 		if whole, err = os.ReadFile(state); err != nil {
