@@ -22,12 +22,12 @@ func browser(l *local, t *testing.T) {
 		t.Fatal("there is no chromium: make deps installs it")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(file), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 900))
 	alloc, stop := chromedp.NewExecAllocator(t.Context(), opts...)
 	defer stop()
 	ctx, cancel := chromedp.NewContext(alloc)
 	defer cancel()
-	ctx, end := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, end := context.WithTimeout(ctx, 5*time.Minute)
 	defer end()
 	const buy, code, final = chromedp.CSS(`form.buy button`), chromedp.CSS(`#order-id`), chromedp.CSS(`[data-final]`)
 	do := func(what string, steps ...chromedp.Action[chromedp.Void]) {

@@ -18,7 +18,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/proxy/config"
@@ -29,9 +31,7 @@ import (
 func TestCertified(t *testing.T) {
 	l := newLocalOf(t, t.TempDir())
 	// Somebody has the usual port already, so that redirects have to name another one.
-	if taken, err := net.Listen("tcp", "127.0.0.1:443"); err == nil {
-		defer taken.Close()
-	}
+	defer takePort(t, "127.0.0.1:443")()
 	l.must(0, "init", ".", "--name", "acme", "--domain", "acme.example")
 	l.must(0, "new", "workload", "office", "--with", "route")
 	l.edit("workloads/office/score.yaml", "type: route ", "class: internal\n    params: {maxRequestBytes: 10}\n    type: route ")
@@ -53,11 +53,26 @@ func TestCertified(t *testing.T) {
 			l.explain()
 		}
 	}
-	if out := l.must(0, "status", "local"); !strings.Contains(out, l.routes["hello.public"]) {
+	l.well(t)
+	if _, out := l.run("status", "local"); !strings.Contains(out, l.routes["hello.public"]) {
 		t.Errorf("status does not show %s:\n%s", l.routes["hello.public"], out)
 	}
 	if out := l.must(0, "identity", "status"); !strings.Contains(out, "acme.localhost, *.acme.localhost") {
 		t.Errorf("the certificates are not in\n%s", out)
+	}
+}
+
+// takePort listens at an address. A node of another test may have it, which gives it back.
+func takePort(t *testing.T, address string) (release func()) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		l, err := net.Listen("tcp", address)
+		if err == nil {
+			return func() { l.Close() }
+		}
+		if !errors.Is(err, unix.EADDRINUSE) || time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -131,6 +146,7 @@ func served200(c *certified, t *testing.T) {
 	if https == "" {
 		t.Error("the node is at port 443, which was taken")
 	}
+	c.reached(t)
 	for route, want := range map[string]string{"hello.public": "hello.acme.localhost", "office.internal": "office.internal.acme.localhost"} {
 		got := c.routes[route]
 		if !strings.HasPrefix(got, "https://"+want+https+"/") {
@@ -151,6 +167,25 @@ func served200(c *certified, t *testing.T) {
 	var unknown x509.UnknownAuthorityError
 	if !errors.As(err, &unknown) {
 		t.Errorf("without the CA: %v", err)
+	}
+}
+
+// reached waits until both gateways know who is behind their routes, which they hear of a
+// moment after it is ready.
+func (c *certified) reached(t *testing.T) {
+	t.Helper()
+	client, done := c.client("")
+	defer done()
+	for _, route := range []string{"hello.public", "office.internal"} {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+			p, err := open(t.Context(), client, c.routes[route])
+			if err == nil && p.code != http.StatusServiceUnavailable {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s does not answer: %+v, %v", route, p, err)
+			}
+		}
 	}
 }
 
@@ -245,13 +280,17 @@ func renewed(c *certified, t *testing.T) {
 		t.Fatal(err)
 	}
 	secrets := c.local.client(t).Typed.CoreV1().Secrets(kube.GatewayNamespace)
-	secret, err := secrets.Get(t.Context(), kube.CertificateName(kube.ClassPublic), metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	name := kube.CertificateName(kube.ClassPublic)
 	// A Secret that does not name the CA that signs is renewed, whatever time it is.
-	secret.Data[config.WebAuthoritiesKey] = nil
-	if _, err := secrets.Update(t.Context(), secret, metav1.UpdateOptions{}); err != nil {
+	if err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		secret, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		secret.Data[config.WebAuthoritiesKey] = nil
+		_, err = secrets.Update(t.Context(), secret, metav1.UpdateOptions{})
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
 	// another waits until somebody who connects is shown another certificate.
@@ -282,7 +321,7 @@ func renewed(c *certified, t *testing.T) {
 	second := another(first, still)
 	still(nil)
 	// A Secret that is lost is made anew.
-	if err := secrets.Delete(t.Context(), secret.Name, metav1.DeleteOptions{}); err != nil {
+	if err := secrets.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	another(second, func(error) {})

@@ -27,7 +27,7 @@ func TestOwnCluster(t *testing.T) {
 	l := newLocal(t)
 	l.only("catalog")
 	t.Setenv("STRATA_NODES", filepath.Join(filepath.Dir(l.nodes), "m"))
-	c, err := node.Start(t.Context(), node.Options{Name: "theirs", Owner: l.nodes, Kube: filepath.Join(filepath.Dir(l.strata), "strata-kube"), Program: l.strata})
+	c, err := node.Start(t.Context(), node.Options{Name: "theirs", Timeout: 5 * time.Minute, Owner: l.nodes, Kube: filepath.Join(filepath.Dir(l.strata), "strata-kube"), Program: l.strata})
 	t.Cleanup(func() {
 		if err := node.Purge(context.Background(), c.Dir); err != nil {
 			t.Error(err)
@@ -139,14 +139,22 @@ func (l *local) only(workload string) {
 // was given.
 func serveRegistry(t *testing.T, nodeDir string) (host string, pushed func() int) {
 	t.Helper()
-	here, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var here, there net.Listener
+	var port int
+	for range 10 { // what is free here may be taken there
+		var err error
+		if here, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		port = here.Addr().(*net.TCPAddr).Port
+		if there, err = listenIn(containerdOf(t, nodeDir), fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			break
+		}
+		here.Close()
+		t.Log(err)
 	}
-	port := here.Addr().(*net.TCPAddr).Port
-	there, err := listenIn(containerdOf(t, nodeDir), fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
+	if there == nil {
+		t.Fatal("no port is free for both")
 	}
 	manifests := make(chan struct{}, 1000)
 	inner := registry.New(registry.Logger(slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)))

@@ -179,6 +179,9 @@ func files(t *testing.T, dir, ext string) map[string]string {
 			return err
 		}
 		b, err := os.ReadFile(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // it was there a moment ago
+		}
 		rel, _ := filepath.Rel(dir, p)
 		out[rel] = string(b)
 		return err

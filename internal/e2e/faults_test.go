@@ -20,7 +20,7 @@ func TestFaults(t *testing.T) {
 			[]string{"dev/network", "(provider)", "Run the same command again", "The next apply looks after them"},
 		},
 		"hang": {
-			[]string{"--stand-in=--fault=type=aws_subnet,op=create,nth=2,do=hang", "--timeout=4s"},
+			[]string{"--stand-in=--fault=type=aws_subnet,op=create,nth=2,do=hang", "--timeout=15s"},
 			[]string{"dev/network", "(timeout)", "took too long", "--timeout"},
 		},
 		"expired": {

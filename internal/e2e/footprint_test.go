@@ -1,12 +1,18 @@
 package e2e
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/stratahq/strata/internal/node"
 )
 
 // mentioning lists the processes that have a folder in their command line.
@@ -17,6 +23,43 @@ func mentioning(dir string) []string {
 			out = append(out, line)
 		}
 	}
+	return out
+}
+
+// nobody wants no process to have a folder in its command line. A keeper that has given up
+// its lock is there for a moment more.
+func nobody(t *testing.T, dir string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left := mentioning(dir)
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("processes that are left: %v", left)
+			return
+		}
+	}
+}
+
+// others is what nodes of other tests, which come and go meanwhile, have on the machine.
+var others = regexp.MustCompile(`strata[0-9]+|strata_node_[0-9]+|\b10\.213\.|/tmp/`)
+
+// differs lists the lines that two footprints do not have in common, without those of other
+// nodes than c.
+func differs(before, after string, c node.Config) []string {
+	own := regexp.MustCompile(fmt.Sprintf(`strata%d\b|strata_node_%[1]d\b|%s|%s`, c.Link, regexp.QuoteMeta(c.Addr().String()), regexp.QuoteMeta(c.Dir)))
+	var out []string
+	only := func(sign, a, b string) {
+		have := strings.Split(b, "\n")
+		for line := range strings.SplitSeq(a, "\n") {
+			if !slices.Contains(have, line) && (own.MatchString(line) || !others.MatchString(line)) {
+				out = append(out, sign+line)
+			}
+		}
+	}
+	only("- ", before, after)
+	only("+ ", after, before)
 	return out
 }
 

@@ -22,11 +22,10 @@ func TestInterrupt(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The VPC takes three seconds: it is being created once the state unit is there.
-	for range 600 {
-		if files(t, w.offline("work"), ".json")["dev/stacks/network/.strata-pending.json"] != "" {
-			break
+	for deadline := time.Now().Add(3 * time.Minute); files(t, w.offline("work"), ".json")["dev/stacks/network/.strata-pending.json"] == ""; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the VPC is not being created")
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

@@ -118,7 +118,7 @@ func (m *machine) apply(what string, vars ...string) {
 // ended waits for a pod to end and wants it to have succeeded.
 func (m *machine) ended(namespace, name string) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 5*time.Minute)
 	defer cancel()
 	for {
 		p, err := m.c.Typed.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -145,7 +145,7 @@ func (m *machine) ended(namespace, name string) {
 // status says of the time before is no answer.
 func (m *machine) restarted(ctx context.Context, since time.Time) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Minute)
 	defer cancel()
 	for {
 		pods, err := m.c.Typed.CoreV1().Pods("strata-data").List(ctx, metav1.ListOptions{})
@@ -198,7 +198,7 @@ func TestLocalModules(t *testing.T) {
 	}
 	t.Logf("node stopped: %s", time.Since(began).Round(100*time.Millisecond))
 	began = time.Now()
-	if _, err := node.Start(ctx, node.Options{Name: "acme-test", Owner: filepath.Dir(m.dir), Program: filepath.Join(m.bin, "strata"), Kube: filepath.Join(m.bin, "strata-kube")}); err != nil {
+	if _, err := node.Start(ctx, node.Options{Name: "acme-test", Timeout: 5 * time.Minute, Owner: filepath.Dir(m.dir), Program: filepath.Join(m.bin, "strata"), Kube: filepath.Join(m.bin, "strata-kube")}); err != nil {
 		t.Fatal(err)
 	}
 	m.restarted(ctx, began)
@@ -347,10 +347,8 @@ func (m *machine) nothingIsLeft(ctx context.Context) {
 		left = append(left, "trust bundle "+b.Name)
 	}
 	// The node removes volumes a moment after their claims.
-	limit, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		volumes, err := m.c.Typed.CoreV1().PersistentVolumes().List(limit, metav1.ListOptions{})
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		volumes, err := m.c.Typed.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,11 +359,10 @@ func (m *machine) nothingIsLeft(ctx context.Context) {
 		if len(volumes.Items) == 0 && len(folders) == 0 {
 			break
 		}
-		if limit.Err() != nil {
+		if time.Now().After(deadline) {
 			left = append(append(left, folders...), fmt.Sprintf("%d volumes", len(volumes.Items)))
 			break
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	if len(left) > 0 {
 		t.Errorf("these are left: %v", left)

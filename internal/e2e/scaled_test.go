@@ -3,12 +3,14 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -18,10 +20,7 @@ import (
 func scaled(l *local, t *testing.T) {
 	const team, workload = "storefront", "storefront"
 	c := l.client(t)
-	before, err := c.Typed.AppsV1().Deployments(team).Get(t.Context(), workload, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := belowLimit(l, t, team, workload)
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	began := time.Now()
@@ -70,17 +69,43 @@ func scaled(l *local, t *testing.T) {
 	if n := failed.Load(); n > 0 {
 		t.Errorf("%d of %d requests failed", n, n+answered.Load())
 	}
+	// Of pods that have just come there is no rate yet, and as long as most have none the
+	// autoscaler has no number to show.
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+		h, err := c.Typed.AutoscalingV2().HorizontalPodAutoscalers(team).Get(t.Context(), workload, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(h.Status.CurrentMetrics, func(m autoscalingv2.MetricStatus) bool {
+			return m.Type == autoscalingv2.ExternalMetricSourceType && m.External.Current.AverageValue != nil
+		}) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the autoscaler does not go by the number of requests: %+v", h.Status)
+		}
+	}
+}
+
+// belowLimit returns a Deployment once it has fewer pods than its autoscaler may make: load
+// that came before may have made as many, which go again after a while.
+func belowLimit(l *local, t *testing.T, team, workload string) *appsv1.Deployment {
+	t.Helper()
+	c := l.client(t)
 	h, err := c.Typed.AutoscalingV2().HorizontalPodAutoscalers(team).Get(t.Context(), workload, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	external := 0
-	for _, m := range h.Status.CurrentMetrics {
-		if m.Type == autoscalingv2.ExternalMetricSourceType && m.External.Current.AverageValue != nil {
-			external++
+	for deadline := time.Now().Add(10 * time.Minute); ; time.Sleep(time.Second) {
+		d, err := c.Typed.AppsV1().Deployments(team).Get(t.Context(), workload, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if external == 0 {
-		t.Errorf("the autoscaler does not go by the number of requests: %+v", h.Status)
+		if d.Status.ReadyReplicas > 0 && d.Status.Replicas < h.Spec.MaxReplicas {
+			return d
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s/%s has %d of %d replicas, and does not come down", team, workload, d.Status.Replicas, h.Spec.MaxReplicas)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
@@ -51,13 +53,12 @@ func TestLocal(t *testing.T) {
 			return // what follows would only say so again
 		}
 	}
+	c := l.config(t)
 	l.must(0, "down", "--purge", "--yes")
-	if after := footprint(t); after != before {
-		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	if d := differs(before, footprint(t), c); len(d) > 0 {
+		t.Errorf("the machine is not as it was:\n%s", strings.Join(d, "\n"))
 	}
-	if left := mentioning(l.nodes); len(left) > 0 {
-		t.Errorf("processes that are left: %v", left)
-	}
+	nobody(t, l.nodes)
 	if _, err := os.Stat(l.nodes); err == nil {
 		t.Errorf("%s is left", l.nodes)
 	}
@@ -168,11 +169,12 @@ func settled(l *local, t *testing.T) {
 	if n := l.up(); n != 0 {
 		t.Errorf("a second up applied %d units", n)
 	}
-	for _, args := range [][]string{{"plan", "local"}, {"plan", "local", "--refresh"}, {"drift", "local"}, {"status", "local"}} {
+	for _, args := range [][]string{{"plan", "local"}, {"plan", "local", "--refresh"}, {"drift", "local"}} {
 		if code, out := l.run(args...); code != 0 {
 			t.Errorf("strata %s: exit code %d:\n%s", strings.Join(args, " "), code, out)
 		}
 	}
+	l.well(t)
 }
 
 // objectsAccepted: what build renders is what the API server takes.
@@ -236,11 +238,14 @@ func secretsStay(l *local, t *testing.T) {
 	}
 	for _, dir := range []string{filepath.Join(l.dir, ".strata"), filepath.Join(l.nodes, "acme-local", "log")} {
 		err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() {
-				return err
+			if err == nil && d.Type().IsRegular() {
+				var b []byte
+				b, err = os.ReadFile(file)
+				look(file, string(b))
 			}
-			b, err := os.ReadFile(file)
-			look(file, string(b))
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // the kubelet removes the logs of pods that are gone
+			}
 			return err
 		})
 		if err != nil {
@@ -274,26 +279,32 @@ func oneChange(l *local, t *testing.T) {
 	if n := l.up(); n != 1 {
 		t.Errorf("%d units were applied, want 1", n)
 	}
+	l.replaced(t)
 	if page := l.get(t, "/"); !strings.Contains(page, "Taler") {
 		t.Errorf("the page does not show the change:\n%s", page)
 	}
 }
 
+// get returns status and body of one of the shop's pages.
 func (l *local) get(t *testing.T, path string) string {
 	t.Helper()
-	r, err := browserLike().Get(strings.TrimSuffix(l.routes["storefront.public"], "/") + path)
+	page, err := l.tryGet(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return page
+}
+
+func (l *local) tryGet(path string) (string, error) {
+	r, err := browserLike().Get(strings.TrimSuffix(l.routes["storefront.public"], "/") + path)
+	if err != nil {
+		return "", err
+	}
 	defer r.Body.Close()
 	var b strings.Builder
-	if _, err := fmt.Fprint(&b, r.Status, "\n"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := copyTo(&b, r.Body); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
+	b.WriteString(r.Status + "\n")
+	_, err = copyTo(&b, r.Body)
+	return b.String(), err
 }
 
 // restored: what somebody deletes by hand is back after up.
@@ -311,19 +322,36 @@ func restored(l *local, t *testing.T) {
 	l.settle(t)
 }
 
+// replaced waits until no pod is left that is being replaced. `up` and `apply` return when
+// the new ones are ready, as `kubectl rollout status` does; the old ones answer for some
+// seconds more, until every gateway and sidecar has heard of it.
+func (l *local) replaced(t *testing.T) {
+	t.Helper()
+	c := l.client(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	for {
+		pods, err := c.Typed.CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			t.Fatalf("pods that were replaced are still there: %v", err)
+		}
+		if !slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.DeletionTimestamp != nil }) {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
 // settle waits until the shop answers.
 func (l *local) settle(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for {
-		if page := l.get(t, "/"); strings.HasPrefix(page, "200") && strings.Contains(page, `name="product"`) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		page, err := l.tryGet("/")
+		if err == nil && strings.HasPrefix(page, "200") && strings.Contains(page, `name="product"`) {
 			return
 		}
-		select {
-		case <-ctx.Done():
-			t.Fatal("the shop does not answer with products")
-		case <-time.After(200 * time.Millisecond):
+		if time.Now().After(deadline) {
+			t.Fatalf("the shop does not answer with products: %v\n%s", err, page)
 		}
 	}
 }
@@ -401,34 +429,49 @@ func kills(l *local, t *testing.T) {
 		}
 	}()
 	dir := filepath.Join(l.nodes, "acme-local")
+	defer wg.Wait()
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end()
 	for _, name := range []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "metrics-server", "agent", "containerd"} {
-		list, err := node.Processes(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		i := slices.IndexFunc(list, func(p node.Process) bool { return p.Component == name })
-		if i < 0 {
-			t.Errorf("no process is %s", name)
-			continue
-		}
-		if err := unix.Kill(list[i].PID, unix.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
+		killComponent(t, dir, name)
 		time.Sleep(time.Second)
 	}
 	// The keeper takes the whole node with it, and up starts it again.
-	if err := unix.Kill(node.Keeper(dir), unix.SIGKILL); err != nil {
+	keeper := node.Keeper(dir)
+	if keeper == 0 { // which kill(2) takes for our own process group
+		t.Fatal("the node does not run")
+	}
+	if err := unix.Kill(keeper, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	l.up()
 	l.settle(t)
-	close(stop)
+	end()
 	wg.Wait()
 	if len(taken) < 5 {
 		t.Fatalf("the shop took %d orders", len(taken))
 	}
 	t.Logf("%d orders were taken", len(taken))
 	l.allShipped(t, taken)
+}
+
+// killComponent kills a process of a node; one that has just ended by itself comes again.
+func killComponent(t *testing.T, dir, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		list, err := node.Processes(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.IndexFunc(list, func(p node.Process) bool { return p.Component == name }); i >= 0 {
+			if err = unix.Kill(list[i].PID, unix.SIGKILL); err == nil {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no process is %s: %v", name, err)
+		}
+	}
 }
 
 var productInput = regexp.MustCompile(`name="product" value="([^"]+)"`)
@@ -451,9 +494,7 @@ func downAndUp(l *local, t *testing.T) {
 	}
 	l.allShipped(t, []string{path})
 	l.must(0, "down")
-	if left := mentioning(l.nodes); len(left) > 0 {
-		t.Errorf("processes that are left: %v", left)
-	}
+	nobody(t, l.nodes)
 	if code, out := l.run("status", "local"); code == 0 || !strings.Contains(out, "strata up") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}

@@ -24,7 +24,7 @@ type Options struct {
 	Owner string
 	// Kube is the file of strata-kube, Program that of strata.
 	Kube, Program string
-	// Timeout is how long to wait until the node is ready; 0 means two minutes.
+	// Timeout is how long to wait until the node is ready; 0 means five minutes.
 	Timeout time.Duration
 	// CertificateLife is how long components' certificates hold; 0 means a week.
 	CertificateLife time.Duration
@@ -104,7 +104,7 @@ func (c Config) launch() error {
 // its link and ports.
 func (c Config) wait(ctx context.Context, timeout time.Duration) (Config, error) {
 	if timeout <= 0 {
-		timeout = 2 * time.Minute
+		timeout = 5 * time.Minute
 	}
 	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -102,7 +102,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 `
 
 // corefile configures CoreDNS. A machine that asks nobody for names has a node that
-// knows those of the cluster alone.
+// knows those of the cluster alone. Answers about the cluster are in memory anyway; a cache
+// in front would name pods that are gone, and hide new ones, for as long as it keeps them.
 func (c Config) corefile() string {
 	forward := ""
 	if b, err := os.ReadFile(c.path("run", "resolv.conf")); err == nil && strings.Contains(string(b), "nameserver") {
@@ -120,7 +121,10 @@ const corefile = `.:53 {
 		pods insecure
 		ttl 5
 	}
-%[3]s	cache 10
+%[3]s	cache 10 {
+		disable success cluster.local
+		disable denial cluster.local
+	}
 	loadbalance
 	reload
 }

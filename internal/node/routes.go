@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -195,17 +196,28 @@ var transport = &http.Transport{
 // dials is how often a connection is tried.
 const dials = 3
 
+// afterRefusal is how long is waited before a connection that was refused is tried anew.
+const afterRefusal = 200 * time.Millisecond
+
 var dialGateway = again((&net.Dialer{Timeout: time.Second}).DialContext)
 
-// again dials anew what timed out. Under load, with a connection for each request, a port
-// may still be that of an earlier connection: nobody answers, however long one waits, but
-// the next port is as good as any. Nothing has been sent by then.
+// again dials anew what timed out or was refused. Under load, with a connection for each
+// request, a port may still be that of an earlier connection: nobody answers, however long
+// one waits, but the next port is as good as any. And a Service may lead for a moment more
+// to a pod that has just ended. Nothing has been sent by then.
 func again(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		for range dials {
 			conn, err = dial(ctx, network, address)
-			if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() || ctx.Err() != nil {
+			refused := errors.Is(err, unix.ECONNREFUSED)
+			if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() && !refused || ctx.Err() != nil {
 				break
+			}
+			if refused {
+				select {
+				case <-ctx.Done():
+				case <-time.After(afterRefusal):
+				}
 			}
 		}
 		return conn, err

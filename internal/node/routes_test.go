@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -110,7 +112,8 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestDialsAgain(t *testing.T) {
-	late, refused := &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, &net.OpError{Op: "dial", Err: errors.New("refused")}
+	late, refused := &net.OpError{Op: "dial", Err: context.DeadlineExceeded}, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", unix.ECONNREFUSED)}
+	other := &net.OpError{Op: "dial", Err: errors.New("no such host")}
 	for name, c := range map[string]struct {
 		answers []error
 		want    error
@@ -119,8 +122,10 @@ func TestDialsAgain(t *testing.T) {
 		"at once":             {[]error{nil}, nil, 1},
 		"the second time":     {[]error{late, nil}, nil, 2},
 		"never":               {[]error{late, late, late, nil}, late, dials},
-		"nobody listens":      {[]error{refused, nil}, refused, 1},
-		"refused after a try": {[]error{late, refused, nil}, refused, 2},
+		"one has just ended":  {[]error{refused, nil}, nil, 2},
+		"nobody listens":      {[]error{refused, refused, refused, nil}, refused, dials},
+		"refused after a try": {[]error{late, refused, nil}, nil, 3},
+		"something else":      {[]error{other, nil}, other, 1},
 	} {
 		dialed := 0
 		_, err := again(func(context.Context, string, string) (net.Conn, error) {

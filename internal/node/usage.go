@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Process is a process of a node.
@@ -63,7 +65,8 @@ func Processes(dir string) ([]Process, error) {
 	for todo := []int{keeper}; len(todo) > 0; todo = todo[1:] {
 		todo = append(todo, children[todo[0]]...)
 		p, err := process(todo[0])
-		if errors.Is(err, fs.ErrNotExist) || p.PSS == 0 && err == nil {
+		// The kernel says ESRCH of a process that ends while it is looked at.
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) || p.PSS == 0 && err == nil {
 			continue // it has just ended
 		}
 		if err != nil {
@@ -125,7 +128,7 @@ func process(pid int) (Process, error) {
 		return p, fmt.Errorf("what the node's processes use can be read by root only: %w", err)
 	}
 	if err != nil {
-		return p, fs.ErrNotExist // the kernel says ESRCH of a process that is ending
+		return p, err
 	}
 	p.PSS, p.RSS = sizes(string(rollup))
 	cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))

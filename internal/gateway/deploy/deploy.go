@@ -62,8 +62,8 @@ const (
 	// user is whom containers run as.
 	user int64 = 65532
 	// drain is how many seconds a gateway still takes connections when it is to end: until
-	// everybody knows that it does. grace is how many it has in all.
-	drain, grace int64 = 5, 60
+	// everybody knows that it does, as the pods of workloads do. grace is how many it has in all.
+	drain, grace int64 = 12, 60
 
 	containerName = "gateway"
 	volumeName    = "identity"
