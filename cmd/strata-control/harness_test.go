@@ -35,6 +35,7 @@ import (
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/compile/kube"
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/node"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
@@ -86,7 +87,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for namespaces and mounts; CI runs as root")
+		needs.Skip(t, "needs root, for namespaces and mounts; CI runs as root")
 	}
 	if testing.Short() {
 		t.Skip("starts Kubernetes, which takes longer than -short allows")
@@ -95,10 +96,10 @@ func newWorld(t *testing.T) *world {
 		t.Skip("builds programs and takes minutes; go test without the race detector runs this")
 	}
 	if _, err := os.Stat(program); err != nil {
-		t.Skip("needs Kubernetes: make engines")
+		needs.Skip(t, "needs Kubernetes: make engines")
 	}
 	if err := node.Check(); err != nil {
-		t.Skipf("needs what nodes need: %v", err)
+		needs.Skip(t, "needs what nodes need: %v", err)
 	}
 	// Sockets lie in the folder, so its name is short.
 	dir, err := os.MkdirTemp("", "sc")

@@ -6,7 +6,7 @@ var Repository = Rules{
 	Module: "github.com/stratahq/strata",
 	Layers: [][]string{
 		// Leaves, and data that is compiled in.
-		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "internal/keypair", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/freeport", "internal/gateway/routepolicy", "internal/gateway/definitions"},
+		{"internal/addr", "internal/term", "internal/suggest", "internal/par", "internal/keypair", "schemas", "modules", "policies", "images", "internal/proxy/config", "internal/proxy/proxytest", "internal/freeport", "internal/needs", "internal/gateway/routepolicy", "internal/gateway/definitions"},
 		{"internal/diag", "internal/output", "internal/cluster/..."},
 		{"internal/schema", "internal/model"},
 		{"internal/manifest", "internal/catalog", "internal/graph", "internal/plan", "internal/explain", "internal/scaffold", "internal/yamlout"},
@@ -40,7 +40,8 @@ var Repository = Rules{
 		// The data plane is small: it knows nothing of the rest.
 		"internal/proxy/config":          {},
 		"internal/proxy/proxytest":       {},
-		"internal/freeport":               {},
+		"internal/freeport":              {},
+		"internal/needs":                 {},
 		"internal/proxy/balance":         {},
 		"internal/proxy":                 {"internal/proxy/config"},
 		"internal/proxy/sidecar":         {"internal/proxy", "internal/proxy/balance", "internal/proxy/config"},

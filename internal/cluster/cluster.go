@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -127,10 +130,6 @@ type ApplyOptions struct {
 // then. Where somebody else manages one of the fields the error satisfies
 // apierrors.IsConflict, unless Force is set.
 func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, o ApplyOptions) (*unstructured.Unstructured, error) {
-	r, err := c.Resource(obj)
-	if err != nil {
-		return nil, err
-	}
 	b, err := json.Marshal(obj)
 	if err != nil {
 		return nil, err
@@ -140,8 +139,12 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, o Ap
 		opt.DryRun = []string{metav1.DryRunAll}
 	}
 	for try := 0; ; try++ {
-		out, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, b, opt)
-		if !retriable(err) || try >= 20 {
+		var out *unstructured.Unstructured
+		r, err := c.Resource(obj)
+		if err == nil {
+			out, err = r.Patch(ctx, obj.GetName(), types.ApplyPatchType, b, opt)
+		}
+		if try >= 20 || !retriable(err) && !c.unserved(ctx, obj, err) {
 			return out, err
 		}
 		select {
@@ -150,6 +153,25 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, o Ap
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// unserved reports whether an error says that the API server does not know a kind of which
+// there is a definition: it may take a moment until it serves what is established.
+func (c *Client) unserved(ctx context.Context, obj *unstructured.Unstructured, err error) bool {
+	// An object that is not there has a name in the error, or it is its namespace's.
+	if !meta.IsNoMatchError(err) && (!apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "could not find the requested resource")) {
+		return false
+	}
+	list, err := c.Dynamic.Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false
+	}
+	gvk := obj.GroupVersionKind()
+	return slices.ContainsFunc(list.Items, func(d unstructured.Unstructured) bool {
+		group, _, _ := unstructured.NestedString(d.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(d.Object, "spec", "names", "kind")
+		return group == gvk.Group && kind == gvk.Kind
+	})
 }
 
 // retriable reports whether an error is one of the moments in which an API server is

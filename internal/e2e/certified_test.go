@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/stratahq/strata/internal/compile/kube"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
 
@@ -193,7 +194,7 @@ func (c *certified) reached(t *testing.T) {
 func curls(c *certified, t *testing.T) {
 	file, err := exec.LookPath("curl")
 	if err != nil {
-		t.Skip("there is no curl")
+		needs.Skip(t, "there is no curl")
 	}
 	u, err := url.Parse(c.routes["hello.public"])
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stratahq/strata/internal/cli"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // TestMain lets the test binary be the program: whoever runs it by the name strata
@@ -48,7 +49,7 @@ func tools(t *testing.T) string {
 	}
 	if _, err := os.Stat(tofu); err != nil {
 		if tofu, err = exec.LookPath("tofu"); err != nil {
-			t.Skip("needs OpenTofu: make engines")
+			needs.Skip(t, "needs OpenTofu: make engines")
 		}
 	}
 	self, err := os.Executable()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // TestFullDisk fills the disk that Strata works on at several points of an apply, while
@@ -72,7 +74,7 @@ func smallDisk(w *world) string {
 		}
 		err := unix.Mount(what, dir, kind, flags, options)
 		if errors.Is(err, unix.EPERM) {
-			w.t.Skip("needs root, to mount a small disk; CI runs as root")
+			needs.Skip(w.t, "needs root, to mount a small disk; CI runs as root")
 		}
 		if err != nil {
 			w.t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stratahq/strata/internal/cluster"
 	"github.com/stratahq/strata/internal/image"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/node"
 	"github.com/stratahq/strata/internal/provider/mirror"
 	"github.com/stratahq/strata/internal/provider/strata"
@@ -39,7 +40,7 @@ type machine struct {
 func newMachine(t *testing.T, root string) *machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for a node; CI runs as root")
+		needs.Skip(t, "needs root, for a node; CI runs as root")
 	}
 	if testing.Short() {
 		t.Skip("starts Kubernetes and six services, which takes longer than -short allows")
@@ -51,14 +52,14 @@ func newMachine(t *testing.T, root string) *machine {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(file); err != nil {
-			t.Skipf("needs bin/%s: make build engines", program)
+			needs.Skip(t, "needs bin/%s: make build engines", program)
 		}
 		if err := os.Symlink(file, filepath.Join(bin, program)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := node.Check(); err != nil {
-		t.Skipf("needs what nodes need: %v", err)
+		needs.Skip(t, "needs what nodes need: %v", err)
 	}
 	// Sockets lie in a node's folder, and their paths must be short.
 	dir, err := os.MkdirTemp("", "sl")

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/node"
 )
 
@@ -78,7 +79,7 @@ func newLocal(t *testing.T) *local {
 func newLocalOf(t *testing.T, repository string) *local {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("a node needs root")
+		needs.Skip(t, "a node needs root")
 	}
 	bin := tools(t)
 	for _, name := range []string{"strata-kube", "strata-objectstore", "strata-kafka", "strata-entry", "strata-pause", "strata-proxy", "strata-control"} {
@@ -87,7 +88,7 @@ func newLocalOf(t *testing.T, repository string) *local {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(file); err != nil {
-			t.Skipf("needs bin/%s: make build engines", name)
+			needs.Skip(t, "needs bin/%s: make build engines", name)
 		}
 		if err := os.Symlink(file, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stratahq/strata/internal/image"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // container is a service's image that runs as modules run it: as its user, with a root
@@ -52,7 +53,7 @@ func service(t *testing.T, socket, name string) *container {
 	b := shared(t)
 	for engine := range b.Recipes[name].Spec.Engines {
 		if _, err := os.Stat(filepath.Join(b.Engines, engine)); err != nil {
-			t.Skipf("bin/%s is not built: make engines", engine)
+			needs.Skip(t, "bin/%s is not built: make engines", engine)
 		}
 	}
 	img, err := b.Build(t.Context(), b.Recipes[name])

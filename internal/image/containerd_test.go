@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/stratahq/strata/internal/needs"
 )
 
 const containerdConfig = `version = 2
@@ -27,10 +29,10 @@ func containerd(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("containerd")
 	if err != nil || os.Getuid() != 0 {
-		t.Skip("containers need root and containerd")
+		needs.Skip(t, "containers need root and containerd")
 	}
 	if _, err := exec.LookPath("runc"); err != nil {
-		t.Skip("containers need runc")
+		needs.Skip(t, "containers need runc")
 	}
 	dir, err := os.MkdirTemp("", "ctr-") // short: the path of a socket has its limits
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/stratahq/strata/internal/image"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // files returns what an image's layers hold, by absolute path, read from the layers
@@ -69,7 +70,7 @@ func TestRecipes(t *testing.T) {
 			r := b.Recipes[name]
 			for engine := range r.Spec.Engines {
 				if _, err := os.Stat(b.Engines + "/" + engine); err != nil {
-					t.Skipf("bin/%s is not built: make engines", engine)
+					needs.Skip(t, "bin/%s is not built: make engines", engine)
 				}
 			}
 			img, err := b.Build(t.Context(), r)

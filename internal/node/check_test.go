@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stratahq/strata/internal/needs"
 )
 
 func TestCheck(t *testing.T) {
@@ -55,7 +57,7 @@ func says(n uint64, err error) func(string) (uint64, error) {
 // A real disk that is too small is told before anything is written to it.
 func TestSmallDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a small file system; CI runs as root")
+		needs.Skip(t, "needs root, to mount a small file system; CI runs as root")
 	}
 	disk := t.TempDir()
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=1m"); err != nil {

@@ -49,7 +49,7 @@ func Start(ctx context.Context, o Options) (Config, error) {
 		return c, fmt.Errorf("the node %s belongs to the repository %s: rename the platform or the environment in one of the two, or remove the other's node by `strata down --purge` there (without the repository: remove the folder %s when nothing runs in it)", c.Name, c.Owner, c.Dir)
 	}
 	if Running(c.Dir) {
-		return c.wait(ctx, o.Timeout)
+		return c.wait(ctx, o.Timeout, nil)
 	}
 	for _, program := range []string{o.Kube, o.Program} {
 		if _, err := os.Stat(program); err != nil {
@@ -74,47 +74,62 @@ func Start(ctx context.Context, o Options) (Config, error) {
 	if err := c.save(); err != nil {
 		return c, err
 	}
-	if err := c.launch(); err != nil {
+	ended, err := c.launch()
+	if err != nil {
 		return c, err
 	}
-	return c.wait(ctx, o.Timeout)
+	return c.wait(ctx, o.Timeout, ended)
 }
 
-// launch starts the keeper, which outlives whoever starts it.
-func (c Config) launch() error {
+// launch starts the keeper, which outlives whoever starts it. The channel is closed when it
+// ends before.
+func (c Config) launch() (ended <-chan struct{}, err error) {
 	// A killed keeper may have left word that it was ready.
 	if err := os.RemoveAll(c.path("run", "ready")); err != nil {
-		return err
+		return nil, err
 	}
 	out, err := bounded(c.path("log", "keeper.log"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer out.Close()
 	cmd := exec.Command(c.Program, "node", "run", "--dir", c.Dir)
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.Dir = out, out, environment(), "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return err
+		return nil, err
 	}
-	return cmd.Process.Release()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = cmd.Wait() // its log says why
+	}()
+	return gone, nil
 }
 
 // wait waits until the node is ready, and returns what it is then: the keeper chooses
-// its link and ports.
-func (c Config) wait(ctx context.Context, timeout time.Duration) (Config, error) {
+// its link and ports. ended is closed when the keeper has ended; nil: somebody else started
+// it, and all that shows is that it does not run any more.
+func (c Config) wait(ctx context.Context, timeout time.Duration, ended <-chan struct{}) (Config, error) {
 	if timeout <= 0 {
 		timeout = 5 * time.Minute
 	}
 	limit, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	began := time.Now()
 	died := false
 	err := poll(limit, func() bool {
 		if Ready(c.Dir) {
 			return true
 		}
-		died = time.Since(began) > 3*time.Second && !Running(c.Dir)
+		if ended == nil {
+			died = !Running(c.Dir)
+			return died
+		}
+		select {
+		case <-ended:
+			died = true
+		default:
+		}
 		return died
 	})
 	switch {

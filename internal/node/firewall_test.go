@@ -6,15 +6,17 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // A firewall that forwards nothing lets nodes out, as long as they are there.
 func TestFirewall(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for a network namespace; CI runs as root")
+		needs.Skip(t, "needs root, for a network namespace; CI runs as root")
 	}
 	if _, err := look("iptables"); err != nil {
-		t.Skip("needs iptables: make deps")
+		needs.Skip(t, "needs iptables: make deps")
 	}
 	// Programs that this thread starts have its network; the thread ends with the test.
 	runtime.LockOSThread()

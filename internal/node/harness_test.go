@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/stratahq/strata/internal/cluster"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // TestMain is the program of the nodes that tests start, too.
@@ -63,7 +64,7 @@ func options(t *testing.T, name string) Options {
 		t.Fatal(err)
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, for namespaces and mounts; CI runs as root")
+		needs.Skip(t, "needs root, for namespaces and mounts; CI runs as root")
 	}
 	if testing.Short() {
 		t.Skip("starts Kubernetes, which takes longer than -short allows")
@@ -72,10 +73,10 @@ func options(t *testing.T, name string) Options {
 		t.Skip("takes minutes under the race detector; go test without it runs this")
 	}
 	if _, err := os.Stat(kube); err != nil {
-		t.Skip("needs Kubernetes: make engines")
+		needs.Skip(t, "needs Kubernetes: make engines")
 	}
 	if err := Check(); err != nil {
-		t.Skipf("needs what nodes need: %v", err)
+		needs.Skip(t, "needs what nodes need: %v", err)
 	}
 	program, err := os.Executable()
 	if err != nil {

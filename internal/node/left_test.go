@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -40,9 +42,18 @@ func (c Config) left(t *testing.T) string {
 	}
 	lines("mount", string(mounts), c.Dir)
 	lines("interface", output(t, "ip", "-o", "link"), " "+c.hostLink()+"@", " "+c.hostLink()+":")
-	lines("route", output(t, "ip", "route", "show", "table", "all"), c.hostLink()+" ", c.Addr().String())
-	lines("packet filter", output(t, "nft", "list", "ruleset"), c.table()+" ", c.hostLink(), c.Addr().String())
-	lines("packet filter", output(t, "iptables-save"), c.hostLink(), c.Addr().String(), PodCIDR, ServiceCIDR)
+	lines("route", output(t, "ip", "route", "show", "table", "all"), " "+c.hostLink()+" ")
+	// The name of one link begins that of another: strata1, strata13.
+	link, address := strconv.Quote(c.hostLink()), regexp.MustCompile(regexp.QuoteMeta(c.Addr().String())+`\b`)
+	lines("packet filter", output(t, "nft", "list", "ruleset"), c.table()+" ", link)
+	lines("packet filter", output(t, "iptables-save"), " "+c.hostLink()+" ", PodCIDR, ServiceCIDR)
+	for _, text := range []string{output(t, "nft", "list", "ruleset"), output(t, "iptables-save"), output(t, "ip", "route", "show", "table", "all")} {
+		for line := range strings.SplitSeq(text, "\n") {
+			if address.MatchString(line) {
+				out = append(out, "address: "+line)
+			}
+		}
+	}
 	for _, pattern := range []string{"/sys/fs/cgroup" + c.cgroup(), "/sys/fs/cgroup/*" + c.cgroup(), c.Dir, filepath.Join(c.lender().dir, "*", c.hostLink())} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/output"
 )
 
@@ -199,7 +200,7 @@ func TestTwoWriters(t *testing.T) {
 // TestFullDisk writes to a file system that has no room for the new tree.
 func TestFullDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a small file system; CI runs as root")
+		needs.Skip(t, "needs root, to mount a small file system; CI runs as root")
 	}
 	many := tree{}
 	for i := range 200 {
@@ -220,7 +221,7 @@ func TestFullDisk(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			disk := t.TempDir()
 			if err := unix.Mount("none", disk, "tmpfs", 0, c.options); err != nil {
-				t.Skipf("needs root that may mount: %v", err)
+				needs.Skip(t, "needs root that may mount: %v", err)
 			}
 			t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
 			p := place{filepath.Join(disk, "prod"), filepath.Join(t.TempDir(), "build.json")}
@@ -245,11 +246,11 @@ func TestFullDisk(t *testing.T) {
 // TestFullCacheDisk leaves no room for the cache, which only saves work.
 func TestFullCacheDisk(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a small file system; CI runs as root")
+		needs.Skip(t, "needs root, to mount a small file system; CI runs as root")
 	}
 	disk := t.TempDir()
 	if err := unix.Mount("none", disk, "tmpfs", 0, "size=4k"); err != nil {
-		t.Skipf("needs root that may mount: %v", err)
+		needs.Skip(t, "needs root that may mount: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
 	p := newPlace(t)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/stratahq/strata/internal/model"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/plan"
 )
 
@@ -145,7 +146,7 @@ func run(t *testing.T, stdin []byte, name string, args ...string) (string, error
 func TestKeygen(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("ssh-keygen"); err != nil {
-		t.Skip("ssh-keygen is not here (apt-get install openssh-client): whether OpenSSH reads our signatures was not tried")
+		needs.Skip(t, "ssh-keygen is not here (apt-get install openssh-client): whether OpenSSH reads our signatures was not tried")
 	}
 	f := open(t, write(t, nil))
 	dir := t.TempDir()

@@ -12,7 +12,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stratahq/strata/internal/freeport"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // Program returns the file of strata-kube in the repository's bin folder. Without it
@@ -36,7 +38,7 @@ func Program(t *testing.T) string {
 		}
 		file := filepath.Join(dir, "bin", "strata-kube")
 		if _, err := os.Stat(file); err != nil {
-			t.Skipf("there is no %s; `make engines` builds it", file)
+			needs.Skip(t, "there is no %s; `make engines` builds it", file)
 		}
 		return file
 	}
@@ -48,16 +50,16 @@ func Program(t *testing.T) string {
 // its administrator.
 func Start(t *testing.T) string {
 	t.Helper()
-	program, dir := Program(t), t.TempDir()
-	client, peer, api := port(t), port(t), port(t)
+	file, dir := Program(t), t.TempDir()
+	client, peer, api, controllers := freeport.Get(t), freeport.Get(t), freeport.Get(t), freeport.Get(t)
 	url := func(p int) string { return fmt.Sprintf("http://127.0.0.1:%d", p) }
-	start(t, dir, program, "etcd", "--data-dir="+filepath.Join(dir, "etcd"), "--log-level=error", "--unsafe-no-fsync",
+	etcd := start(t, dir, file, "etcd", "--data-dir="+filepath.Join(dir, "etcd"), "--log-level=error", "--unsafe-no-fsync",
 		"--listen-client-urls="+url(client), "--advertise-client-urls="+url(client),
 		"--listen-peer-urls="+url(peer), "--initial-advertise-peer-urls="+url(peer), "--initial-cluster=default="+url(peer))
 	key := keyFile(t, dir)
 	token := filepath.Join(dir, "tokens.csv")
 	write(t, token, "test-token,admin,admin,system:masters\n")
-	server := start(t, dir, program, "kube-apiserver", "--etcd-servers="+url(client), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+	server := start(t, dir, file, "kube-apiserver", "--etcd-servers="+url(client), "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", api), "--cert-dir="+filepath.Join(dir, "pki"), "--service-cluster-ip-range=10.0.0.0/24",
 		"--token-auth-file="+token, "--authorization-mode=RBAC", "--allow-privileged", "--service-account-issuer=https://test", "--endpoint-reconciler-type=none", "--disable-admission-plugins=ServiceAccount",
 		"--service-account-key-file="+key, "--service-account-signing-key-file="+key)
@@ -69,31 +71,39 @@ users: [{name: test, user: {token: test-token}}]
 contexts: [{name: test, context: {cluster: test, user: test}}]
 current-context: test
 `, api, filepath.Join(dir, "pki", "apiserver.crt")))
-	wait(t, server, dir, fmt.Sprintf("https://127.0.0.1:%d/readyz", api), filepath.Join(dir, "pki", "apiserver.crt"))
+	wait(t, dir, fmt.Sprintf("https://127.0.0.1:%d/readyz", api), filepath.Join(dir, "pki", "apiserver.crt"), etcd, server)
 	// Objects are deleted in the foreground, which the garbage collector ends.
-	start(t, dir, program, "kube-controller-manager", "--kubeconfig="+kubeconfig, "--controllers=garbage-collector-controller", "--leader-elect=false",
-		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port(t)), "--cert-dir="+filepath.Join(dir, "controllers"))
+	collector := start(t, dir, file, "kube-controller-manager", "--kubeconfig="+kubeconfig, "--controllers=garbage-collector-controller", "--leader-elect=false",
+		"--bind-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", controllers), "--cert-dir="+filepath.Join(dir, "controllers"))
+	wait(t, dir, fmt.Sprintf("https://127.0.0.1:%d/healthz", controllers), filepath.Join(dir, "controllers", "kube-controller-manager.crt"), collector)
 	return kubeconfig
 }
 
-// wait returns when the API server says that it is ready.
-func wait(t *testing.T, ended <-chan struct{}, dir, url, ca string) {
+// program is one that was started. ended is closed when it has ended.
+type program struct {
+	name  string
+	ended <-chan struct{}
+}
+
+// wait returns when a server says that it is well. It fails the test with the last words of
+// a program, of those that this takes, that has ended, or of the last when it takes too long.
+func wait(t *testing.T, dir, url, ca string, programs ...program) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	for {
-		if ready(ctx, url, ca) {
-			return
+	limit := time.Now().Add(5 * time.Minute)
+	for !ready(t.Context(), url, ca) {
+		for i, p := range programs {
+			ended := false
+			select {
+			case <-p.ended:
+				ended = true
+			default:
+			}
+			if late := time.Now().After(limit) && i == len(programs)-1; ended || late {
+				b, err := os.ReadFile(filepath.Join(dir, p.name+".log"))
+				t.Fatalf("%s is not there; it has ended: %t; its log: %v\n%s", p.name, ended, err, b[max(0, len(b)-4096):])
+			}
 		}
-		select {
-		case <-ended:
-			b, err := os.ReadFile(filepath.Join(dir, "kube-apiserver.log"))
-			t.Fatalf("the API server does not start: %v\n%s", err, b)
-		case <-ctx.Done():
-			b, err := os.ReadFile(filepath.Join(dir, "kube-apiserver.log"))
-			t.Fatalf("the API server is not ready: %v\n%s", err, b)
-		case <-time.After(100 * time.Millisecond):
-		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -119,15 +129,14 @@ func ready(ctx context.Context, url, ca string) bool {
 	return res.Body.Close() == nil && res.StatusCode == http.StatusOK
 }
 
-// start starts a program that ends with the test. The channel is closed when it has
-// ended.
-func start(t *testing.T, dir, program, component string, args ...string) <-chan struct{} {
+// start starts a program that ends with the test.
+func start(t *testing.T, dir, file, component string, args ...string) program {
 	t.Helper()
 	log, err := os.Create(filepath.Join(dir, component+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, append([]string{component}, args...)...)
+	cmd := exec.Command(file, append([]string{component}, args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -142,18 +151,7 @@ func start(t *testing.T, dir, program, component string, args ...string) <-chan 
 		<-ended
 		_ = log.Close()
 	})
-	return ended
-}
-
-// port returns a port that is free now.
-func port(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
+	return program{component, ended}
 }
 
 // keyFile makes a key for service account tokens.

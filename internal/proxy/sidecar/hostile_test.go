@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/proxy"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/proxytest"
@@ -204,7 +205,7 @@ func resident(t *testing.T) int64 {
 	t.Helper()
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
-		t.Skipf("needs /proc: %v", err)
+		needs.Skip(t, "needs /proc: %v", err)
 	}
 	var size, pages int64
 	must(fmt.Sscan(string(b), &size, &pages))

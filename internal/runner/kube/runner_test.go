@@ -66,11 +66,16 @@ func TestRunner(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{t: t, kubeconfig: kubeconfig, client: client}
-			w.runner = kube.New(kube.Config{Saved: t.TempDir(), Timeout: 3 * time.Second, Secrets: true})
+			w.within(time.Minute)
 			namespace(t, client, name)
 			f(w, name)
 		})
 	}
+}
+
+// within gives the world a runner that waits for what it applies for so long.
+func (w *world) within(d time.Duration) {
+	w.runner = kube.New(kube.Config{Saved: w.t.TempDir(), Timeout: d, Secrets: true})
 }
 
 func namespace(t *testing.T, c *cluster.Client, name string) {
@@ -456,6 +461,7 @@ func testNotReady(w *world, ns string) {
 			ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "x"}}},
 		}},
 	}
+	w.within(3 * time.Second)
 	t := w.task(ns, plan.Apply, d)
 	p := w.plan(t)
 	_, err := w.runner.Apply(w.t.Context(), t, p.Saved)

@@ -14,6 +14,7 @@ import (
 	"github.com/stratahq/strata/internal/addr"
 	"github.com/stratahq/strata/internal/engine"
 	"github.com/stratahq/strata/internal/graph"
+	"github.com/stratahq/strata/internal/needs"
 	"github.com/stratahq/strata/internal/plan"
 	"github.com/stratahq/strata/internal/store/storetest"
 )
@@ -75,7 +76,7 @@ func realRunner(t *testing.T, env ...string) (r *Runner, task engine.Task, state
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(binary); err != nil {
-		t.Skip("needs OpenTofu: make engines")
+		needs.Skip(t, "needs OpenTofu: make engines")
 	}
 	dir, saved := t.TempDir(), t.TempDir()
 	state = filepath.Join(t.TempDir(), "state.tfstate")

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/stratahq/strata/internal/engine"
+	"github.com/stratahq/strata/internal/freeport"
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // objectStore starts an object store with one bucket on this machine. It returns its
@@ -28,21 +30,14 @@ func objectStore(t *testing.T, bucket string) (url, dir string) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(binary); err != nil {
-		t.Skip("needs an object store: make engines")
+		needs.Skip(t, "needs an object store: make engines")
 	}
 	dir = t.TempDir()
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("a-secret-key-of-a-test"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", freeport.Get(t))
 	cmd := exec.Command(binary, "-dir", dir, "-address", address, "-region", "eu-west-1", "-access-key", "test", "-secret-file", secret, "-bucket", bucket)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -53,7 +48,7 @@ func objectStore(t *testing.T, bucket string) (url, dir string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed
 	})
-	for range 300 {
+	for range 1200 {
 		if r, err := http.Get("http://" + address + "/-/healthy"); err == nil {
 			_ = r.Body.Close()
 			return "http://" + address, dir

@@ -38,7 +38,7 @@ func TestKilledWhileWriting(t *testing.T) {
 	}
 	var whole []byte
 	for killed, tries := false, 0; !killed; tries++ {
-		if tries == 30 {
+		if tries == 100 {
 			t.Fatal("never found OpenTofu while its state was empty")
 		}
 		// Another value than the last, in case the moment was missed.
@@ -84,6 +84,10 @@ func TestKilledWhileWriting(t *testing.T) {
 // killWhenEmpty kills the OpenTofu that works in dir as soon as the file of its state is
 // empty. It reports whether it did before ended.
 func killWhenEmpty(state, dir string, ended <-chan struct{}) bool {
+	// Looking for it takes longer than the file is empty, so that has to come first; one that
+	// was found may be of a command before.
+	var pids []int
+	var looked time.Time
 	for {
 		select {
 		case <-ended:
@@ -91,14 +95,18 @@ func killWhenEmpty(state, dir string, ended <-chan struct{}) bool {
 		default:
 		}
 		if info, err := os.Stat(state); err != nil || info.Size() > 0 {
-			time.Sleep(100 * time.Microsecond)
+			if len(pids) == 0 || time.Since(looked) > 200*time.Millisecond {
+				pids, looked = workers(dir), time.Now()
+			}
+			time.Sleep(20 * time.Microsecond)
 			continue
 		}
-		for _, pid := range workers(dir) {
+		for _, pid := range pids {
 			if syscall.Kill(pid, syscall.SIGKILL) == nil {
 				return true
 			}
 		}
+		pids = workers(dir)
 	}
 }
 

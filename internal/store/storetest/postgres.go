@@ -15,6 +15,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/stratahq/strata/internal/needs"
 )
 
 // Postgres is a server of a test's own, which listens on a socket in its folder.
@@ -49,7 +51,7 @@ func StartPostgres(t *testing.T) Postgres {
 		initdb, err = found[len(found)-1], nil
 	}
 	if err != nil {
-		t.Skip("needs Postgres: make deps")
+		needs.Skip(t, "needs Postgres: make deps")
 	}
 	if initdb, err = filepath.EvalSymlinks(initdb); err != nil {
 		t.Fatal(err)
@@ -63,7 +65,7 @@ func StartPostgres(t *testing.T) Postgres {
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("postgres")
 		if err != nil {
-			t.Skip("needs the user postgres, because Postgres does not run as root: make deps")
+			needs.Skip(t, "needs the user postgres, because Postgres does not run as root: make deps")
 		}
 		uid, _ := strconv.Atoi(u.Uid)
 		gid, _ := strconv.Atoi(u.Gid)
