@@ -25,8 +25,9 @@ func rolled(l *local, t *testing.T) {
 	c := l.client(t)
 	product := firstProduct(t, l.get(t, "/"))
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
 	var wg sync.WaitGroup
+	defer wg.Wait() // whoever still looks must not say so of a test that is over
+	defer stop()
 	var looked, ordered, failed atomic.Int64
 	visit := func(every time.Duration, count *atomic.Int64, f func(*http.Client) error) {
 		wg.Go(func() {
