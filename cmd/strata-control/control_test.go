@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/record"
 
+	"github.com/stratahq/strata/internal/freeport"
 	"github.com/stratahq/strata/internal/identity"
 	"github.com/stratahq/strata/internal/proxy/config"
 )
@@ -27,12 +27,7 @@ import (
 // address is one on loopback that is free now.
 func address(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", freeport.Get(t))
 }
 
 // replica is a control plane with a client that is shared, and addresses of its own.
@@ -55,10 +50,10 @@ func replica(t *testing.T, client *fake.Clientset, name string) *control {
 // soon waits until there is no error.
 func soon(t *testing.T, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(5 * time.Minute)
 	for err := f(); err != nil; err = f() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within two minutes: %v", err)
+			t.Fatalf("not within five minutes: %v", err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -97,9 +92,11 @@ func TestServes(t *testing.T) {
 	metrics := "https://" + c.settings.metrics + "/metrics"
 	ours := &http.Client{Transport: &http.Transport{TLSClientConfig: tlsconfig.MTLSClientConfig(c.identity, c.identity, tlsconfig.AuthorizeMemberOf(c.identity.TrustDomain()))}}
 	defer ours.CloseIdleConnections()
-	text, err := get(ours, metrics, http.StatusOK)
-	if err != nil || !strings.Contains(text, `strata_identity_root_not_after_seconds{phase="signing"`) {
-		t.Errorf("metrics: %v\n%s", err, text)
+	// They may come later than what says that the program is ready.
+	var text string
+	soon(t, func() (err error) { text, err = get(ours, metrics, http.StatusOK); return err })
+	if !strings.Contains(text, `strata_identity_root_not_after_seconds{phase="signing"`) {
+		t.Errorf("metrics: %s", text)
 	}
 	nobody := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer nobody.CloseIdleConnections()

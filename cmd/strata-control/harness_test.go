@@ -304,7 +304,7 @@ func (w *world) has(ns, pod string) has {
 // ask asks the program in a pod, by way of the API server.
 func (w *world) ask(ns, pod, what string, params ...string) ([]byte, error) {
 	w.t.Helper()
-	r := w.client.CoreV1().RESTClient().Get().Namespace(ns).Resource("pods").Name(pod + ":7777").SubResource("proxy").Suffix(what).Timeout(10 * time.Second)
+	r := w.client.CoreV1().RESTClient().Get().Namespace(ns).Resource("pods").Name(pod + ":7777").SubResource("proxy").Suffix(what).Timeout(time.Minute)
 	for i := 0; i+1 < len(params); i += 2 {
 		r = r.Param(params[i], params[i+1])
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stratahq/strata/internal/freeport"
 	"github.com/stratahq/strata/internal/proxy"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/gateway/feed"
@@ -46,12 +47,7 @@ func ports(t *testing.T, n int) []int {
 	t.Helper()
 	var out []int
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		out = append(out, l.Addr().(*net.TCPAddr).Port)
+		out = append(out, freeport.Get(t))
 	}
 	return out
 }

@@ -28,13 +28,15 @@ func TestTimeouts(t *testing.T) {
 	newGateway(t, nil).apply(simple(port, []config.Backend{b},
 		route("/request", func(r *config.Route) { r.RequestTimeout = second / 5 }),
 		route("/backend", func(r *config.Route) { r.BackendTimeout = second / 5 }),
+		route("/ample/request", func(r *config.Route) { r.RequestTimeout = 30 * second }),
+		route("/ample/backend", func(r *config.Route) { r.BackendTimeout = 30 * second }),
 		route("/both", func(r *config.Route) {
 			r.RequestTimeout, r.BackendTimeout, r.Retry = second, second/10, &config.Retry{Attempts: 100, Backoff: second / 50}
 		}),
 		route("/none", func(*config.Route) {}),
 	))
 	for path, want := range map[string]int{
-		"/request": 200, "/backend": 200,
+		"/ample/request": 200, "/ample/backend": 200,
 		"/request?delay=1m": 504, "/backend?delay=1m": 504, "/both?delay=1m": 504,
 		"/none?delay=500ms": 200,
 	} {
@@ -99,7 +101,7 @@ func TestRetries(t *testing.T) {
 		"too few attempts":  {status(9, 503), &config.Retry{Codes: []int{503}, Attempts: 2}, 0, "", 503, 3},
 		"no attempts":       {status(9, 503), &config.Retry{Codes: []int{503}}, 0, "", 503, 1},
 		"broken connection": {broken, &config.Retry{Attempts: 2}, 0, "", 502, 3},
-		"backend timeout":   {slow, &config.Retry{Attempts: 2}, second / 4, "", 200, 2},
+		"backend timeout":   {slow, &config.Retry{Attempts: 2}, 3 * second, "", 200, 2},
 		"long body":         {status(1, 503), &config.Retry{Codes: []int{503}, Attempts: 2}, 0, long, 503, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +290,7 @@ func TestUpgrade(t *testing.T) {
 	f := newGateway(t, nil)
 	f.apply(simple(port, []config.Backend{b, ws},
 		config.Route{Match: prefix("/ws"), Targets: to(ws)},
-		config.Route{Match: prefix("/"), Targets: to(b), RequestTimeout: second / 5, BackendTimeout: second / 5}))
+		config.Route{Match: prefix("/"), Targets: to(b), RequestTimeout: 3 * second, BackendTimeout: 3 * second}))
 	for _, path := range []string{"/ws", "/"} {
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		check(t, err)
@@ -303,8 +305,8 @@ func TestUpgrade(t *testing.T) {
 			t.Fatalf("%s: got %s", path, res.Status)
 		}
 		for i := range 3 {
-			if i == 2 {
-				time.Sleep(300 * time.Millisecond) // the route's timeout is for requests
+			if i == 2 && path == "/" {
+				time.Sleep(4 * time.Second) // the route's timeout is for requests
 			}
 			fmt.Fprintf(c, "hello %d\n", i)
 			if line, err := r.ReadString('\n'); err != nil || line != fmt.Sprintf("you said hello %d\n", i) {

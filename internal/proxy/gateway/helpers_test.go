@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/stratahq/strata/internal/freeport"
 	"github.com/stratahq/strata/internal/proxy"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/gateway"
@@ -102,13 +103,10 @@ func (f *fixture) apply(c config.Gateway) {
 	check(f.t, f.Apply(context.Background(), c))
 }
 
-// freePort returns a port that nobody listens on.
+// freePort returns a port that nobody listens on, nor connects from.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return freeport.Get(t)
 }
 
 // seen is what an echo server says of the request that it has got.

@@ -74,7 +74,8 @@ func TestReloadUnderLoad(t *testing.T) {
 		}
 	}
 	var asked atomic.Int64
-	var wg sync.WaitGroup
+	var wg, stopping sync.WaitGroup
+	var done []*atomic.Int64 // requests of each worker
 	tlsClient := over(t, secret, trust)
 	for name, c := range map[string]*http.Client{
 		"new connections": client, "kept connections": kept, "HTTP/2": h2c(t), "TLS": tlsClient,
@@ -84,6 +85,8 @@ func TestReloadUnderLoad(t *testing.T) {
 			base = "https://a.example/"
 		}
 		for range workers {
+			mine := new(atomic.Int64)
+			done = append(done, mine)
 			wg.Go(func() {
 				for i := 0; !ended(); i++ {
 					method, body := http.MethodGet, ""
@@ -96,6 +99,7 @@ func TestReloadUnderLoad(t *testing.T) {
 						return
 					}
 					asked.Add(1)
+					mine.Add(1)
 				}
 			})
 		}
@@ -105,12 +109,19 @@ func TestReloadUnderLoad(t *testing.T) {
 		if n%5 == 0 { // others leave the endpoints alone
 			next := serve(n)
 			apply(n, next.b)
-			old, mark := now, asked.Load()
+			old := now
 			now = next
-			wg.Go(func() {
-				// As pods do, it goes on for a moment: a request may be on its way to it.
-				for asked.Load() < mark+8*workers && !ended() {
-					time.Sleep(time.Millisecond)
+			var marks []int64
+			for _, d := range done {
+				marks = append(marks, d.Load())
+			}
+			stopping.Go(func() {
+				// As pods do, it goes on for a moment: a request of any worker may be on its
+				// way to it, however long ago it was led there.
+				for i, mark := range marks {
+					for done[i].Load() < mark+2 && !t.Failed() {
+						time.Sleep(time.Millisecond)
+					}
 				}
 				old.stop()
 			})
@@ -126,6 +137,7 @@ func TestReloadUnderLoad(t *testing.T) {
 			break
 		}
 	}
+	stopping.Wait() // for which the workers have to go on
 	close(stop)
 	wg.Wait()
 	t.Logf("%d requests during %d changes", asked.Load(), changes)

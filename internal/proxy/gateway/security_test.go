@@ -177,8 +177,9 @@ func TestLargeHeaders(t *testing.T) {
 	}
 }
 
-// impatient makes a gateway give clients little time.
-func impatient(o *gateway.Options) { o.Idle = 200 * time.Millisecond }
+// impatient makes a gateway give clients little time: less than tests pause, but as much as
+// the gateway itself may need between two pieces, or for its own answer, on a busy machine.
+func impatient(o *gateway.Options) { o.Idle = 3 * time.Second }
 
 // TestSlowHeaders has a client that never ends its headers.
 func TestSlowHeaders(t *testing.T) {
@@ -218,15 +219,21 @@ func isTimeout(err error) bool {
 // TestSlowBodies has clients that announce a body and do not send it, to routes that
 // want it and to none.
 func TestSlowBodies(t *testing.T) {
+	t.Parallel()
 	b := backend(t, "apps/web:80", echo("web"))
 	port := freePort(t)
 	f := newGateway(t, impatient)
 	f.apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/web"), Targets: to(b)}))
+	var wg sync.WaitGroup
 	for path, want := range map[string]string{"/web": "HTTP/1.1 408", "/none": "HTTP/1.1 404"} {
 		for _, head := range []string{"Content-Length: 100\r\n\r\nsome", "Transfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n"} {
-			if got := raw(t, port, "POST "+path+" HTTP/1.1\r\nHost: a\r\n"+head); !strings.HasPrefix(got, want) {
-				t.Errorf("%s, %q: got %q, want %q", path, head, got, want)
-			}
+			c := must(dialLine(port, "POST "+path+" HTTP/1.1\r\nHost: a\r\n"+head))
+			defer c.Close()
+			wg.Go(func() {
+				if got, err := io.ReadAll(c); !strings.HasPrefix(string(got), want) {
+					t.Errorf("%s, %q: got %q, %v, want %q", path, head, got, err, want)
+				}
+			})
 		}
 	}
 	// By HTTP/2.
@@ -239,36 +246,42 @@ func TestSlowBodies(t *testing.T) {
 	if res.StatusCode != http.StatusRequestTimeout {
 		t.Errorf("HTTP/2: got %s", res.Status)
 	}
+	wg.Wait()
 	eventually(t, "no request is left", func() bool { return strings.Count(f.access.String(), "\n") == 5 })
 }
 
 // TestSlowBodyThatMoves makes sure that slow is not the same as stuck: this body takes
 // longer than the gateway waits for its next piece, and so does the backend with its answer.
 func TestSlowBodyThatMoves(t *testing.T) {
+	t.Parallel()
 	b := backend(t, "apps/web:80", echo("web"))
 	port := freePort(t)
-	newGateway(t, func(o *gateway.Options) { o.Idle = time.Second }).apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/"), Targets: to(b)}))
+	newGateway(t, impatient).apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/"), Targets: to(b)}))
 	for name, c := range map[string]*http.Client{"HTTP/1.1": client, "HTTP/2": h2c(t)} {
-		body, w := io.Pipe()
-		go func() {
-			for range 8 {
-				io.WriteString(w, "piece ")
-				time.Sleep(200 * time.Millisecond)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body, w := io.Pipe()
+			go func() {
+				for range 8 {
+					io.WriteString(w, "piece ")
+					time.Sleep(500 * time.Millisecond)
+				}
+				w.Close()
+			}()
+			res, err := c.Post(url(port, "/?delay=4s"), "text/plain", body)
+			check(t, err)
+			content, _ := io.ReadAll(res.Body)
+			res.Body.Close()
+			if s := decode(content); s.Body != strings.Repeat("piece ", 8) {
+				t.Errorf("got %s, %q", res.Status, content)
 			}
-			w.Close()
-		}()
-		res, err := c.Post(url(port, "/?delay=1500ms"), "text/plain", body)
-		check(t, err)
-		content, _ := io.ReadAll(res.Body)
-		res.Body.Close()
-		if s := decode(content); s.Body != strings.Repeat("piece ", 8) {
-			t.Errorf("%s: got %s, %q", name, res.Status, content)
-		}
+		})
 	}
 }
 
 // TestClientsThatDoNotRead asks for a response without end and never reads it.
 func TestClientsThatDoNotRead(t *testing.T) {
+	t.Parallel()
 	ended := make(chan struct{}, 2)
 	b := backend(t, "apps/web:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for piece := bytes.Repeat([]byte("x"), 64<<10); ; {
@@ -439,11 +452,12 @@ func TestManyStreams(t *testing.T) {
 // TestSilence makes sure that limits are for clients that keep others waiting, and not for
 // silence that nobody minds: a response, or a backend that reads slowly.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	b := backend(t, "apps/web:80", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		piece := make([]byte, 32<<10)
 		for n := 0; n < 1<<20; n += len(piece) {
 			if n == 512<<10 {
-				time.Sleep(700 * time.Millisecond)
+				time.Sleep(4 * time.Second)
 			}
 			if _, err := io.ReadFull(r.Body, piece); err != nil {
 				return
@@ -452,23 +466,27 @@ func TestSilence(t *testing.T) {
 		for range 2 {
 			fmt.Fprint(w, "piece ")
 			w.(http.Flusher).Flush()
-			time.Sleep(700 * time.Millisecond)
+			time.Sleep(4 * time.Second)
 		}
 		fmt.Fprint(w, "end")
 	}))
 	port := freePort(t)
 	newGateway(t, impatient).apply(simple(port, []config.Backend{b}, config.Route{Match: prefix("/"), Targets: to(b)}))
 	for name, c := range map[string]*http.Client{"HTTP/1.1": client, "HTTP/2": h2c(t)} {
-		got, err := try(c, http.MethodPost, url(port, "/"), strings.Repeat("x", 1<<20), nil)
-		if err != nil || got.body != "piece piece end" {
-			t.Errorf("%s: got %d %q, %v", name, got.code, got.body, err)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := try(c, http.MethodPost, url(port, "/"), strings.Repeat("x", 1<<20), nil)
+			if err != nil || got.body != "piece piece end" {
+				t.Errorf("got %d %q, %v", got.code, got.body, err)
+			}
+		})
 	}
 }
 
 // TestNoRoomForAnswers has clients of HTTP/2 that give no room for any answer, on many
 // streams: neither the gateway's own answers nor a backend's may pile up.
 func TestNoRoomForAnswers(t *testing.T) {
+	t.Parallel()
 	b := backend(t, "apps/web:80", echo("web"))
 	port := freePort(t)
 	f := newGateway(t, func(o *gateway.Options) { impatient(o); o.MaxRequests = 20 })

@@ -63,7 +63,8 @@ func TestFollow(t *testing.T) {
 		check(t, f.Set("apps/shop", "public", config.Gateway{Version: version}))
 	}
 	set("1")
-	address, server := control(t, theirs, "127.0.0.1:0", f)
+	// It is listened on again and again: nobody else may get the port in between.
+	address, server := control(t, theirs, fmt.Sprintf("127.0.0.1:%d", freePort(t)), f)
 	tlsConf, err := mine.ClientTLS([]string{proxy.ALPNHTTP2}, controlID)
 	check(t, err)
 	var got versions

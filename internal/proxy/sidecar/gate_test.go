@@ -7,10 +7,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+	"testing/synctest"
 )
 
-func TestGate(t *testing.T) {
+// Waiting is limited, which is not what this is about: its clock stands still.
+func TestGate(t *testing.T) { synctest.Test(t, testGate) }
+
+func testGate(t *testing.T) {
 	var g gate
 	var inside, most, refused, through atomic.Int32
 	release := make(chan struct{})
@@ -40,9 +43,7 @@ func TestGate(t *testing.T) {
 			leave()
 		})
 	}
-	for inside.Load() < gateSlots {
-		time.Sleep(time.Millisecond)
-	}
+	synctest.Wait()
 	// Another address has a gate of its own.
 	if leave, err := g.enter(t.Context(), "b"); err != nil {
 		t.Error(err)
@@ -64,7 +65,9 @@ func TestGate(t *testing.T) {
 }
 
 // TestGateIsCrowded has connections that take too long.
-func TestGateIsCrowded(t *testing.T) {
+func TestGateIsCrowded(t *testing.T) { synctest.Test(t, testGateIsCrowded) }
+
+func testGateIsCrowded(t *testing.T) {
 	var g gate
 	for range gateSlots {
 		leave, err := g.enter(t.Context(), "a")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/stratahq/strata/internal/freeport"
 	"github.com/stratahq/strata/internal/proxy"
 	"github.com/stratahq/strata/internal/proxy/config"
 	"github.com/stratahq/strata/internal/proxy/proxytest"
@@ -97,14 +99,6 @@ func address() string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, n/250, 1+n%250)
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listens on.
-func freePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // pod is a sidecar that runs.
 type pod struct {
 	name      string
@@ -173,7 +167,7 @@ func (m *mesh) prepare(s spec) (*pod, sidecar.Options) {
 		conf.Inbound = append(conf.Inbound, in)
 	}
 	for _, out := range s.outbound {
-		out.Listen = freePort(m.t)
+		out.Listen = freeport.Get(m.t)
 		p.calls[out.Name] = fmt.Sprintf("127.0.0.1:%d", out.Listen)
 		conf.Outbound = append(conf.Outbound, out)
 	}
@@ -239,6 +233,27 @@ func (p *pod) probe(path string) int {
 	}
 	resp.Body.Close()
 	return resp.StatusCode
+}
+
+// left waits until nobody has a connection to a pod that has ended. Until a caller has read
+// of the end it may send a request there, which fails if it must not be sent twice.
+func (p *pod) left(t testing.TB) {
+	t.Helper()
+	ip := netip.MustParseAddr(p.address).As4()
+	remote := fmt.Sprintf("%08X:%04X", binary.NativeEndian.Uint32(ip[:]), config.InboundBase)
+	eventually(t, "nobody is connected to "+p.inbound(), func() bool {
+		b, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			t.Skipf("needs /proc: %v", err)
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line) // number, local address, remote address, state
+			if len(f) > 3 && f[2] == remote && (f[3] == "01" || f[3] == "08") {
+				return false // established, or closed by the pod alone
+			}
+		}
+		return true
+	})
 }
 
 // url returns the URL of a call.

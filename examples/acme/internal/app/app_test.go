@@ -61,7 +61,11 @@ func TestServeDrains(t *testing.T) {
 			return
 		}
 	}()
-	<-entered
+	select {
+	case <-entered:
+	case err := <-ended:
+		t.Fatalf("it has ended: %v", err)
+	}
 	stop()
 	close(release)
 	if got := <-answer; got != "done" {

@@ -107,6 +107,9 @@ func (k *keys) may() bool {
 
 // fetch gets the keys. Its context is its own: others than who asked first wait for it.
 func (k *keys) fetch() (any, error) {
+	if !k.may() {
+		return nil, nil // another fetch has ended since find asked
+	}
 	set, err := k.get(context.Background())
 	k.mu.Lock()
 	defer k.mu.Unlock()

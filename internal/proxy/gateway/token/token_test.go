@@ -359,3 +359,26 @@ func TestConcurrentFirstUse(t *testing.T) {
 		}
 	})
 }
+
+// TestLateFetch has one who was told that it is time to fetch, and does so when another's
+// fetch has just ended.
+func TestLateFetch(t *testing.T) {
+	i := newIssuer(t)
+	one := ec(t, "one")
+	i.keys = []any{one.public()}
+	v, c := verifier(t, i, i.URL+"/keys")
+	if err := v.Verify(context.Background(), one.sign(t, i, nil), nil); err != nil {
+		t.Fatal(err)
+	}
+	for want := range 2 {
+		if _, err := v.keys.fetch(); err != nil {
+			t.Error(err)
+		}
+		i.set(func() {
+			if i.requests != want+1 {
+				t.Errorf("%d requests to the issuer, want %d", i.requests, want+1)
+			}
+		})
+		c.add(pause)
+	}
+}
