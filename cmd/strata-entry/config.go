@@ -46,6 +46,9 @@ type config struct {
 	versioning bool
 	memory     int64
 	settings   map[string]string
+	// seen is the fingerprint of the mounted files from before they were read, so that no
+	// change is missed.
+	seen []byte
 }
 
 // defaultMemory is planned with where nobody says how much there is.
@@ -61,7 +64,7 @@ var (
 // error.
 func readConfig(service string, p places, environ []string) (*config, error) {
 	env := map[string]string{}
-	c := &config{places: p, service: service, memory: defaultMemory, settings: map[string]string{}}
+	c := &config{places: p, service: service, memory: defaultMemory, settings: map[string]string{}, seen: p.fingerprint()}
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, e := range environ {

@@ -93,7 +93,8 @@ func TestSupervise(t *testing.T) {
 		"ended by itself": {argv: []string{"sh", "-c", "exit 3"}, setUp: func(int) error { return errWait }, code: 3, reason: "ended by itself"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := &config{places: pod(t), service: "redis"}
+			p := pod(t)
+			c := &config{places: p, service: "redis", seen: p.fingerprint()}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			if test.ready {
@@ -114,6 +115,22 @@ func TestSupervise(t *testing.T) {
 				t.Errorf("the probe of a server that has ended: %v", err)
 			}
 		})
+	}
+}
+
+// TestChanged has a password that changes after it was read and before the server starts.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	c, err := readConfig("redis", pod(t), []string{"STRATA_USERNAME=app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.passwordFile(), []byte("another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// It ends by itself, so that a restart takes the new one.
+	if code, err := supervise(t.Context(), &fake{argv: []string{"sleep", "600"}, setUp: func(int) error { return nil }}, c, slog.New(slog.DiscardHandler)); code != 0 || err != nil {
+		t.Errorf("code %d, %v", code, err)
 	}
 }
 

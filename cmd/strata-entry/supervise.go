@@ -48,7 +48,6 @@ type process struct {
 
 // supervise runs a service until it ends or ctx does, and returns the exit code.
 func supervise(ctx context.Context, s service, c *config, log *slog.Logger) (int, error) {
-	seen := c.fingerprint()
 	unlock, err := c.lock()
 	if err != nil {
 		return 1, err
@@ -103,7 +102,7 @@ func supervise(ctx context.Context, s service, c *config, log *slog.Logger) (int
 			}
 			stopping = true
 		case <-tick.C:
-			if !bytes.Equal(seen, c.fingerprint()) {
+			if !bytes.Equal(c.seen, c.fingerprint()) {
 				log.Info("the certificate or the password has changed: ending, so that a restart takes it")
 				stopping = true
 			}
@@ -174,9 +173,9 @@ func signalled(err error, s syscall.Signal) bool {
 }
 
 // fingerprint changes when a mounted file does.
-func (c *config) fingerprint() []byte {
+func (p places) fingerprint() []byte {
 	h := sha256.New()
-	for _, file := range []string{c.passwordFile(), c.cert(), c.key()} {
+	for _, file := range []string{p.passwordFile(), p.cert(), p.key()} {
 		b, err := os.ReadFile(file)
 		fmt.Fprintln(h, len(b), err == nil)
 		h.Write(b)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -65,8 +64,9 @@ func TestIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// lead runs a signer until what it returns is called.
-	lead := func(overlap time.Duration) (*identity.Authority, func()) {
+	// lead runs a signer until what it returns is called. The channel is closed when it has
+	// ended, by itself too.
+	lead := func(overlap time.Duration) (*identity.Authority, <-chan struct{}, func()) {
 		t.Helper()
 		a, err := identity.New(identity.Deps{Client: c.Typed, Log: slog.New(slog.DiscardHandler), Events: &record.FakeRecorder{}},
 			identity.Options{Platform: "acme", Environment: "local", Domain: "acme.example", Interval: 100 * time.Millisecond, Overlap: overlap})
@@ -74,18 +74,21 @@ func TestIdentity(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		led := make(chan error, 1)
-		go func() { led <- a.Lead(ctx) }()
-		end := sync.OnceFunc(func() {
-			stop()
-			if err := <-led; err != nil {
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := a.Lead(ctx); err != nil {
 				t.Error(err)
 			}
-		})
+		}()
+		end := func() {
+			stop()
+			<-ended
+		}
 		t.Cleanup(end)
-		return a, end
+		return a, ended, end
 	}
-	a, end := lead(time.Hour)
+	a, ended, end := lead(time.Hour)
 	// roots waits until there are so many.
 	roots := func(want int) (phases []string) {
 		t.Helper()
@@ -112,8 +115,8 @@ func TestIdentity(t *testing.T) {
 				return phases
 			}
 			select {
-			case <-t.Context().Done():
-				t.Fatalf("no %d roots: %+v", want, doc)
+			case <-ended:
+				t.Fatalf("the signer has ended, and there are no %d roots: %+v", want, doc)
 			case <-time.After(100 * time.Millisecond):
 			}
 		}
@@ -141,7 +144,7 @@ func TestIdentity(t *testing.T) {
 		}
 	}
 	end()
-	lead(time.Millisecond)
+	_, ended, _ = lead(time.Millisecond)
 	for phases := roots(2); phases[0] != "retiring"; phases = roots(2) {
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -217,8 +220,8 @@ func certify(t *testing.T, c *cluster.Client) {
 			break
 		}
 		select {
-		case <-ctx.Done():
-			t.Fatal("there is no certificate")
+		case err := <-led:
+			t.Fatalf("there is no certificate, and who makes it has ended: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -77,7 +77,8 @@ type harness struct {
 	feed    *feedOf
 }
 
-// start starts a controller of a cluster with a class, the Gateway public and other objects.
+// start starts a controller of a cluster with a class, the Gateway public and other objects,
+// and returns when it sees every change.
 func start(t *testing.T, core []runtime.Object, gateway ...runtime.Object) *harness {
 	t.Helper()
 	h := &harness{core: fake.NewClientset(core...), feed: &feedOf{configs: map[string]config.Gateway{}}}
@@ -117,6 +118,21 @@ func start(t *testing.T, core []runtime.Object, gateway ...runtime.Object) *harn
 			t.Errorf("Run: %v", err)
 		}
 	})
+	// The fakes know no resource versions: what is written between a list and its watch is
+	// in neither. They are locked while they open a watch, so one that they tell of is open.
+	watches := func() (n int) {
+		for _, a := range slices.Concat(h.core.Actions(), h.gateway.Actions(), dynamic.Actions()) {
+			if a.GetVerb() == "watch" {
+				n++
+			}
+		}
+		return n
+	}
+	for began := time.Now(); watches() < len(c.watch.synced); time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("after a minute %d of %d watches are open", watches(), len(c.watch.synced))
+		}
+	}
 	return h
 }
 

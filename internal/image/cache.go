@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 )
@@ -43,7 +44,15 @@ func (b *Builder) readLayer(key string) (*Layer, error) {
 		return nil, fmt.Errorf("%s.json: %w", base, errors.Join(fs.ErrNotExist, err))
 	}
 	l.Key, l.file = key, base+".tar.gz"
+	b.used(key)
 	return &l, whole(l)
+}
+
+// used makes a layer the last one that is let go of: who has found it reads it later, while
+// others may write theirs. In a cache that this user may not write, it stays as it is.
+func (b *Builder) used(key string) {
+	now := time.Now()
+	_ = os.Chtimes(b.layerBase(key)+".json", now, now)
 }
 
 // whole says whether a layer's file is there as it was written.
@@ -55,7 +64,7 @@ func whole(l Layer) error {
 	return err
 }
 
-// writeLayer keeps a layer, and lets go of those that were not made for long.
+// writeLayer keeps a layer, and lets go of those that were not used for long.
 func (b *Builder) writeLayer(l *Layer, data []byte) error {
 	base := b.layerBase(l.Key)
 	l.file = base + ".tar.gz"
@@ -135,6 +144,7 @@ func (b *Builder) recall(digest string) (*Image, error) {
 	for i := range r.Image.Layers {
 		l := &r.Image.Layers[i]
 		l.file = b.layerBase(l.Key) + ".tar.gz"
+		b.used(l.Key)
 		if err := whole(*l); err != nil {
 			return nil, err
 		}

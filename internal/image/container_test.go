@@ -146,7 +146,15 @@ func (c *container) start(env ...string) {
 		_, _ = ctr(context.WithoutCancel(c.t.Context()), c.socket, "task", "rm", "--force", c.name)
 		_, _ = ctr(context.WithoutCancel(c.t.Context()), c.socket, "container", "rm", c.name)
 	})
-	eventually(c.t, c.name+" is ready", c.probe)
+	eventually(c.t, c.name+" is ready", func() error {
+		err := c.probe()
+		if err != nil {
+			if ended, lerr := c.ended(); ended && lerr == nil {
+				c.t.Fatalf("%s has ended before it was ready: %v", c.name, err)
+			}
+		}
+		return err
+	})
 }
 
 func (c *container) log() string { return filepath.Join(c.dir, "log") }
@@ -210,14 +218,23 @@ func (c *container) removed() {
 func (c *container) gone() {
 	c.t.Helper()
 	eventually(c.t, c.name+" ends", func() error {
-		out, err := ctr(c.t.Context(), c.socket, "task", "ls")
-		for line := range strings.Lines(out) {
-			if f := strings.Fields(line); len(f) == 3 && f[0] == c.name && f[2] != "STOPPED" {
-				return errors.New(line)
-			}
+		ended, err := c.ended()
+		if err == nil && !ended {
+			err = errors.New("it runs")
 		}
 		return err
 	})
+}
+
+// ended says whether the container does not run any more.
+func (c *container) ended() (bool, error) {
+	out, err := ctr(c.t.Context(), c.socket, "task", "ls")
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == c.name && f[2] != "STOPPED" {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 // dial connects to a port of the container.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/stratahq/strata/images"
 	"github.com/stratahq/strata/internal/image"
@@ -170,4 +171,42 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestKept: layers that are used are not let go of while others are written.
+func TestKept(t *testing.T) {
+	b := builder(t)
+	recipe := func(n int) *image.Recipe {
+		r := &image.Recipe{Spec: image.Spec{Files: []image.File{{Path: "/etc/n", Content: fmt.Sprint(n)}}}}
+		r.Metadata.Name = "app"
+		return r
+	}
+	var built []*image.Image
+	for n := range 12 {
+		img, err := b.Build(t.Context(), recipe(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		built = append(built, img)
+		at := time.Now().Add(time.Duration(n-60) * time.Minute)
+		if err := os.Chtimes(filepath.Join(b.Cache, "layers", filepath.FromSlash(img.Layers[0].Key)+".json"), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.Built(t.Context(), recipe(0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Find(t.Context(), built[1].Ref()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		if _, err := b.Build(t.Context(), recipe(12+n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, kept := range []bool{true, true, false, false, true} {
+		if _, err := b.Built(t.Context(), recipe(n)); (err == nil) != kept || err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("layer %d: %v; kept: %v", n, err, kept)
+		}
+	}
 }

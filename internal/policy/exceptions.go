@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -47,36 +48,18 @@ func (s *Set) Except(fs []Finding, list *model.Exceptions, scope Scope, today st
 		SortFindings(out)
 		return out
 	}
-	exact := map[[2]string][]int{} // rule and address → exceptions
-	globs := map[string][]int{}    // rule → exceptions with a pattern
+	index := indexExceptions(list.Spec.Exceptions, today)
 	matched := make([]bool, len(list.Spec.Exceptions))
-	for i, e := range list.Spec.Exceptions {
-		switch {
-		case e.Expires < today:
-		case strings.Contains(e.Address, "*"):
-			globs[e.Rule] = append(globs[e.Rule], i)
-		default:
-			exact[[2]string{e.Rule, e.Address}] = append(exact[[2]string{e.Rule, e.Address}], i)
-		}
-	}
 	for i := range out {
 		f := &out[i]
-		try := func(n int) {
+		for n := range index.candidates(f) {
 			e := &list.Spec.Exceptions[n]
-			if len(e.Environments) > 0 && !slices.Contains(e.Environments, f.Environment) {
-				return
+			if len(e.Environments) > 0 && !slices.Contains(e.Environments, f.Environment) || !matchGlob(e.Address, f.Address) {
+				continue
 			}
 			matched[n] = true
 			if f.Excepted == nil {
 				f.Excepted = &Excepted{Reason: e.Reason, Owner: e.Owner, Expires: e.Expires, File: list.Source.File}
-			}
-		}
-		for _, n := range exact[[2]string{f.Rule, f.Address}] {
-			try(n)
-		}
-		for _, n := range globs[f.Rule] {
-			if matchGlob(list.Spec.Exceptions[n].Address, f.Address) {
-				try(n)
 			}
 		}
 	}
@@ -98,6 +81,40 @@ func (s *Set) Except(fs []Finding, list *model.Exceptions, scope Scope, today st
 	}
 	SortFindings(out)
 	return out
+}
+
+// exceptionIndex finds the exceptions that may be about a finding without a look at all.
+type exceptionIndex struct {
+	exact map[[2]string][]int // rule and address → exceptions
+	globs map[string][]int    // rule → exceptions with a pattern
+}
+
+// indexExceptions leaves out what has expired.
+func indexExceptions(list []model.Exception, today string) exceptionIndex {
+	x := exceptionIndex{map[[2]string][]int{}, map[string][]int{}}
+	for i, e := range list {
+		switch {
+		case e.Expires < today:
+		case strings.Contains(e.Address, "*"):
+			x.globs[e.Rule] = append(x.globs[e.Rule], i)
+		default:
+			x.exact[[2]string{e.Rule, e.Address}] = append(x.exact[[2]string{e.Rule, e.Address}], i)
+		}
+	}
+	return x
+}
+
+// candidates are the exceptions that may be about a finding.
+func (x exceptionIndex) candidates(f *Finding) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for _, list := range [][]int{x.exact[[2]string{f.Rule, f.Address}], x.globs[f.Rule]} {
+			for _, n := range list {
+				if !yield(n) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // covers reports whether everything that the exception could match was judged.

@@ -74,13 +74,14 @@ func newAPIServer(t *testing.T) *apiServer {
 		}
 	}
 	today := time.Now().UTC().Truncate(24 * time.Hour)
+	tomorrow := today.AddDate(0, 0, 1) // the day may end during the test
 	exception := func(rule, kind, name string, last time.Time) kube.Exception {
 		return kube.Exception{Rule: rule, Kind: kind, Namespace: "shop", Name: name, Expires: last, Owner: "shop", Reason: "It is tried here."}
 	}
 	objs, err := kube.RenderAdmission(kube.Env{Platform: "acme", Name: "prod", Cloud: "aws"}, kube.Admission{
 		Addr: addr.Platform("prod", "policy"), Registries: []string{"registry.acme.example/apps/"}, Images: []string{"tool:1"},
 		Exceptions: []kube.Exception{
-			exception("service-exposed", "Service", "legacy-*", today), exception("service-exposed", "Service", "former", today.AddDate(0, 0, -1)),
+			exception("service-exposed", "Service", "legacy-*", tomorrow), exception("service-exposed", "Service", "former", today.AddDate(0, 0, -1)),
 			exception("pss-host-ports", "DaemonSet", "agent", today.AddDate(1, 0, 0)), exception("image-digest", "Pod", "old", today.AddDate(0, 0, -1)),
 		},
 	})

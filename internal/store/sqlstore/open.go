@@ -8,6 +8,7 @@ import (
 	_ "embed" // the schema
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -64,15 +65,22 @@ func Open(ctx context.Context, where string) (*DB, error) {
 }
 
 // patience is how long a store may be in somebody else's hands.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // begin makes the tables of a new store. Who opens a new file of sqlite turns its
 // journal into a write-ahead log, and of two who do so at once sqlite refuses one
 // without waiting, whatever its busy timeout says.
 func (d *DB) begin(ctx context.Context) error {
+	return again(ctx, func() error { return d.migrate(ctx) })
+}
+
+// again calls f until sqlite does not say that somebody else has the store. Its busy
+// timeout is no queue: who has waited for long asks seldom, and those who come later are
+// served first. A new call asks often again.
+func again(ctx context.Context, f func() error) error {
 	limit := time.Now().Add(patience)
 	for {
-		err := d.migrate(ctx)
+		err := f()
 		var failed *sqlite.Error
 		if !errors.As(err, &failed) || failed.Code()&0xff != sqlitelib.SQLITE_BUSY || time.Now().After(limit) {
 			return err
@@ -80,7 +88,7 @@ func (d *DB) begin(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(10*time.Millisecond + rand.N(20*time.Millisecond)):
 		}
 	}
 }
@@ -150,6 +158,8 @@ func (d *DB) explain(what string, err error) error {
 		remedy = "; the file is damaged or not Strata's: put a backup in its place"
 	case strings.Contains(text, "readonly"), strings.Contains(text, "permission denied"):
 		remedy = "; see that you may write it"
+	case strings.Contains(text, "SQLITE_BUSY"):
+		remedy = "; somebody else is writing it all the time: run the same command again when that has ended"
 	case d.postgres:
 		remedy = "; see that the database is there and that you may reach it"
 	}
@@ -162,7 +172,7 @@ func (d *DB) migrate(ctx context.Context) error {
 	if err != nil || have == Version {
 		return err
 	}
-	return d.write(ctx, func(tx *tx) error {
+	return d.writeOnce(ctx, func(tx *tx) error {
 		// Another process may have been quicker.
 		have, err := tx.version()
 		switch {
@@ -215,8 +225,13 @@ type tx struct {
 	d   *DB
 }
 
-// write runs f in a transaction that no other writer overlaps.
+// write runs f in a transaction that no other writer overlaps. f may be called several
+// times, of which one counts.
 func (d *DB) write(ctx context.Context, f func(*tx) error) error {
+	return again(ctx, func() error { return d.writeOnce(ctx, f) })
+}
+
+func (d *DB) writeOnce(ctx context.Context, f func(*tx) error) error {
 	t, err := d.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

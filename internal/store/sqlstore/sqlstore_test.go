@@ -85,6 +85,41 @@ func TestTampered(t *testing.T) {
 	}
 }
 
+// TestBusy writes while somebody else does for longer than sqlite waits.
+func TestBusy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "strata.db")
+	d, other := opened(t, file), opened(t, file)
+	if _, err := d.db.Exec("PRAGMA busy_timeout = 1"); err != nil {
+		t.Fatal(err)
+	}
+	write := func(ctx context.Context) error { return d.Audit(ctx, store.Entry{At: time.Now(), Action: "x"}) }
+	tx, err := other.db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := write(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("when nobody waits for it any more: %v", err)
+	}
+	wrote := make(chan error, 1)
+	go func() { wrote <- write(t.Context()) }()
+	select {
+	case err := <-wrote:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond): // long enough to be turned away
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if n, err := d.VerifyAudit(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d lines, %v", n, err)
+	}
+}
+
 func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

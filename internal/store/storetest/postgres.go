@@ -99,7 +99,17 @@ func StartPostgres(t *testing.T) Postgres {
 		<-ended
 	})
 	s := Postgres{dir}
-	for range 300 {
+	// How long it may take is for a busy machine to say; all tests have an end.
+	end := time.Now().Add(10 * time.Minute)
+	if last, ok := t.Deadline(); ok {
+		end = last.Add(-30 * time.Second)
+	}
+	for time.Now().Before(end) {
+		select {
+		case <-ended:
+			t.Fatalf("Postgres has ended:\n%s", log.String())
+		default:
+		}
 		db, err := sql.Open("pgx", s.URL("postgres"))
 		if err == nil {
 			err = errors.Join(db.Ping(), db.Close())

@@ -214,7 +214,7 @@ func oneLock(t *testing.T, open func() store.Store) {
 // twoAtOnce has many write the same journal and the audit trail: no line is lost and
 // the chains are whole.
 func twoAtOnce(t *testing.T, open func() store.Store) {
-	const writers, lines = 6, 20
+	const writers, lines = 3, 10
 	var wg sync.WaitGroup
 	for range writers {
 		s := open()

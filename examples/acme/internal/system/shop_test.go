@@ -128,7 +128,7 @@ func (w *world) start(t *testing.T, names ...string) {
 
 func (w *world) ready(t *testing.T, name string) {
 	t.Helper()
-	testenv.Wait(t, name+" is ready", func() error {
+	w.programs[name].process.Until(t, name+" is ready", func() error {
 		resp, err := http.Get(w.programs[name].url + "/readyz")
 		if err != nil {
 			return err

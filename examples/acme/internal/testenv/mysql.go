@@ -10,7 +10,10 @@ import (
 
 // MySQL is a server of a test's own with the database "backoffice", and the user of that
 // name with the password "secret".
-type MySQL struct{ Port int }
+type MySQL struct {
+	*Process
+	Port int
+}
 
 // StartMySQL starts a MariaDB. The test is skipped where it is not installed.
 func StartMySQL(t *testing.T, ca CA) MySQL {
@@ -36,8 +39,7 @@ GRANT ALL ON backoffice.* TO 'backoffice'@'%';
 	if out, err := run(install, "--skip-test-db", "--auth-root-authentication-method=normal").CombinedOutput(); err != nil {
 		t.Fatalf("mariadb-install-db: %v\n%s", err, out)
 	}
-	m := MySQL{FreePort(t)}
-	start(t, run(server, "--bind-address=127.0.0.1", fmt.Sprint("--port=", m.Port), "--socket="+filepath.Join(dir, "sock"),
-		"--pid-file="+filepath.Join(dir, "pid"), "--ssl-cert="+ca.Cert, "--ssl-key="+ca.Key, "--init-file="+setup, "--innodb-flush-log-at-trx-commit=0"))
-	return m
+	port := FreePort(t)
+	return MySQL{start(t, run(server, "--bind-address=127.0.0.1", fmt.Sprint("--port=", port), "--socket="+filepath.Join(dir, "sock"),
+		"--pid-file="+filepath.Join(dir, "pid"), "--ssl-cert="+ca.Cert, "--ssl-key="+ca.Key, "--init-file="+setup, "--innodb-flush-log-at-trx-commit=0")), port}
 }

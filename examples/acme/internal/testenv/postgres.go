@@ -68,7 +68,7 @@ func copyKey(t *testing.T, from, to string, attr *syscall.SysProcAttr) {
 func (p *Postgres) Start(t *testing.T) {
 	t.Helper()
 	p.process = start(t, p.command())
-	Wait(t, "Postgres answers", func() error {
+	p.process.Until(t, "Postgres answers", func() error {
 		conn, err := pgx.Connect(t.Context(), p.url("postgres"))
 		if err != nil {
 			return err

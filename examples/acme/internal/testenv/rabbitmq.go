@@ -96,12 +96,7 @@ func (r *RabbitMQ) Restart(t *testing.T) {
 func (r *RabbitMQ) Start(t *testing.T) {
 	t.Helper()
 	r.process = start(t, r.command())
-	Wait(t, "RabbitMQ answers", func() error {
-		select {
-		case <-r.process.ended:
-			t.Fatalf("RabbitMQ has ended:\n%s", r.process.Output())
-		default:
-		}
+	r.process.Until(t, "RabbitMQ answers", func() error {
 		conn, err := amqp.Dial(r.Local)
 		if err != nil {
 			return err

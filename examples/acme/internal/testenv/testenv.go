@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -101,25 +102,45 @@ func Dir(t *testing.T, name string) string {
 	return dir
 }
 
-// FreePort returns a port of the loopback interface that nobody uses right now.
+// Ports come from a range below the one that the kernel gives to connections and to those
+// who listen at port 0 (net.ipv4.ip_local_port_range begins at 32768): a port of that range
+// may be somebody else's by the time that a server binds it.
+const firstPort, ports = 20000, 12000
+
+var nextPort atomic.Uint32
+
+// FreePort returns a port of the loopback interface that nobody uses right now, and that
+// it has not returned before.
 func FreePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for range ports {
+		port := firstPort + (os.Getpid()*97+int(nextPort.Add(1)))%ports
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		check(t, l.Close())
+		return port
+	}
+	t.Fatalf("no port from %d to %d is free", firstPort, firstPort+ports-1)
+	return 0
 }
 
-// Wait asks until the answer is nil; the test ends when it never is.
+// Wait asks until the answer is nil. The test ends when it never is, which is shortly before
+// all tests are out of time: how long something may take is for a busy machine to say.
 func Wait(t *testing.T, what string, f func() error) {
 	t.Helper()
-	var err error
-	for start := time.Now(); time.Since(start) < 90*time.Second; time.Sleep(100 * time.Millisecond) {
-		if err = f(); err == nil {
-			return
-		}
+	end := time.Now().Add(10 * time.Minute)
+	if last, ok := t.Deadline(); ok {
+		end = last.Add(-30 * time.Second)
 	}
-	t.Fatalf("waited in vain until %s: %v", what, err)
+	err := f()
+	for ; err != nil && time.Now().Before(end); err = f() {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatalf("waited in vain until %s: %v", what, err)
+	}
 }
 
 func check(t *testing.T, err error) {
@@ -188,6 +209,19 @@ func (p *Process) Stop() error {
 func (p *Process) Wait() error {
 	<-p.ended
 	return p.err
+}
+
+// Until asks as the function Wait does; the test ends at once when the process has.
+func (p *Process) Until(t *testing.T, what string, f func() error) {
+	t.Helper()
+	Wait(t, what, func() error {
+		select {
+		case <-p.ended:
+			t.Fatalf("waited until %s, and %s has ended (%v):\n%s", what, filepath.Base(p.cmd.Path), p.err, p.Output())
+		default:
+		}
+		return f()
+	})
 }
 
 // Output is what the process has written.

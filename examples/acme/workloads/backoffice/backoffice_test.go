@@ -35,6 +35,7 @@ type fixture struct {
 	bucket *objects.Bucket
 	url    string
 	http   *http.Client
+	now    time.Time // of what is entered; no test begins on one day and ends on the next
 	sales  shop.Checkout
 }
 
@@ -48,7 +49,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(s.close)
 	for range 2 { // the second time, there is nothing to do
-		testenv.Wait(t, "the database is up to date", func() error { return s.migrate(t.Context()) })
+		m.Until(t, "the database is up to date", func() error { return s.migrate(t.Context()) })
 	}
 	checkout := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -62,7 +63,7 @@ func newFixture(t *testing.T) *fixture {
 		}
 	}))
 	t.Cleanup(checkout.Close)
-	f := &fixture{store: s, bucket: objects.FromEnv(env.From(testenv.StartS3(t, ca).Env("REPORTS")), "REPORTS")}
+	f := &fixture{store: s, now: time.Now().UTC(), bucket: objects.FromEnv(env.From(testenv.StartS3(t, ca).Env("REPORTS")), "REPORTS")}
 	u, err := url.Parse(checkout.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -72,6 +73,7 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	site.now = func() time.Time { return f.now }
 	mux := http.NewServeMux()
 	site.register(mux)
 	front := httptest.NewServer(httpx.Wrap(quiet, mux))
@@ -172,13 +174,12 @@ func TestBackoffice(t *testing.T) {
 
 	dir := t.TempDir()
 	e := &exporter{quiet, f.store, f.sales, f.bucket, dir, map[string][32]byte{}}
-	today := time.Now().UTC()
 	for range 2 {
-		if err := e.export(t.Context(), today); err != nil {
+		if err := e.export(t.Context(), f.now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	date := today.Format(time.DateOnly)
+	date := f.now.Format(time.DateOnly)
 	stored, err := f.bucket.Get(t.Context(), "exports/"+date+".json")
 	if err != nil || !regexp.MustCompile(`"notes": 1,\s+"refunds": 2,\s+"refunded": 2900`).Match(stored) || !strings.Contains(string(stored), `"orders": 5`) {
 		t.Errorf("export %s, error %v", stored, err)
@@ -199,14 +200,14 @@ func TestRefundsAtTheSameTime(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 12 {
 		wg.Go(func() {
-			err := f.store.add(t.Context(), fmt.Sprintf("key-0123456789-%d", i), entry{Order: order, Author: "Ada", Amount: 500, Currency: "EUR", Text: "why", At: time.Now()}, 2900)
+			err := f.store.add(t.Context(), fmt.Sprintf("key-0123456789-%d", i), entry{Order: order, Author: "Ada", Amount: 500, Currency: "EUR", Text: "why", At: f.now}, 2900)
 			if err != nil && !errors.Is(err, errTooMuch) {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if _, n, sum, err := f.store.day(t.Context(), time.Now().UTC().Truncate(24*time.Hour)); err != nil || n != 5 || sum != 2500 {
+	if _, n, sum, err := f.store.day(t.Context(), f.now.Truncate(24*time.Hour)); err != nil || n != 5 || sum != 2500 {
 		t.Errorf("%d refunds of %d, error %v", n, sum, err)
 	}
 }

@@ -49,6 +49,7 @@ type site struct {
 	store    entries
 	checkout shop.Checkout
 	bucket   bucketReader
+	now      func() time.Time
 }
 
 // view is what the page shows.
@@ -73,7 +74,7 @@ func newSite(log *slog.Logger, public *url.URL, help string, s sessions, store e
 	if err := origins.AddTrustedOrigin(public.Scheme + "://" + public.Host); err != nil {
 		return nil, err
 	}
-	return &site{log, page, style, origins, public.Scheme == "https", help, s, store, checkout, bucket}, nil
+	return &site{log, page, style, origins, public.Scheme == "https", help, s, store, checkout, bucket, time.Now}, nil
 }
 
 func money(amount int64, currency string) string {
@@ -216,7 +217,7 @@ func (s *site) add(w http.ResponseWriter, r *http.Request, who string) {
 		s.failed(w, r, view{Title: "Order", Who: who}, err)
 		return
 	}
-	e := entry{Order: o.ID, Author: who, Currency: o.Currency, Text: strings.TrimSpace(r.PostFormValue("text")), At: time.Now()}
+	e := entry{Order: o.ID, Author: who, Currency: o.Currency, Text: strings.TrimSpace(r.PostFormValue("text")), At: s.now()}
 	amount := strings.TrimSpace(r.PostFormValue("amount"))
 	key := r.PostFormValue("key")
 	var problem string

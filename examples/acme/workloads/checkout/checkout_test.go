@@ -121,6 +121,7 @@ func placedOnce(t *testing.T, f *fixture) {
 	lines := []shop.Line{{Product: "mug", Quantity: 2}, {Product: "lamp", Quantity: 1}}
 	var mu sync.Mutex
 	ids := map[string]bool{}
+	var at time.Time
 	var wg sync.WaitGroup
 	for range 8 { // an impatient customer
 		wg.Go(func() {
@@ -130,7 +131,7 @@ func placedOnce(t *testing.T, f *fixture) {
 			if err != nil || o.Status != shop.Placed || o.Total != 2*1450+6900 || len(o.Lines) != 2 || o.Lines[0].Price != 1450 {
 				t.Errorf("order %+v, error %v", o, err)
 			}
-			ids[o.ID] = true
+			ids[o.ID], at = true, o.PlacedAt
 		})
 	}
 	wg.Wait()
@@ -140,7 +141,7 @@ func placedOnce(t *testing.T, f *fixture) {
 	if _, err := f.checkout.Place(t.Context(), "key-key-key-key-1", lines[:1]); !httpx.IsCode(err, http.StatusConflict) {
 		t.Errorf("another order with the same key: %v", err)
 	}
-	day, err := f.checkout.Day(t.Context(), time.Now().UTC().Format(time.DateOnly))
+	day, err := f.checkout.Day(t.Context(), at.UTC().Format(time.DateOnly))
 	if err != nil || day.Orders != 1 || day.Revenue != 0 {
 		t.Errorf("day %+v, error %v", day, err)
 	}

@@ -23,6 +23,8 @@ import (
 type cache struct {
 	log    *slog.Logger
 	client *redis.Client
+	// timeout is how long a command may take.
+	timeout time.Duration
 	// until is when it may be asked again, in Unix nanoseconds.
 	until atomic.Int64
 }
@@ -34,12 +36,12 @@ const (
 
 var errCacheRests = errors.New("the cache has just failed")
 
-func newCache(log *slog.Logger, addr, user, password string) *cache {
+func newCache(log *slog.Logger, addr, user, password string, timeout time.Duration) *cache {
 	host, _, _ := net.SplitHostPort(addr) // dialling says what is wrong with it
-	return &cache{log: log, client: redis.NewClient(&redis.Options{
+	return &cache{log: log, timeout: timeout, client: redis.NewClient(&redis.Options{
 		Addr: addr, Username: user, Password: password, ClientName: "storefront",
 		TLSConfig:   &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12},
-		DialTimeout: cacheTimeout, ReadTimeout: cacheTimeout, WriteTimeout: cacheTimeout, ContextTimeoutEnabled: true,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout, ContextTimeoutEnabled: true,
 		MaxRetries: -1, DialerRetries: 1, PoolSize: 8,
 	})}
 }
@@ -53,7 +55,7 @@ func (c *cache) try(ctx context.Context, command func(context.Context) error) er
 	if time.Now().UnixNano() < c.until.Load() {
 		return errCacheRests
 	}
-	ctx, cancel := context.WithTimeout(ctx, cacheTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	err := command(ctx)
 	if err != nil && !errors.Is(err, redis.Nil) {

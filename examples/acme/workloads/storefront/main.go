@@ -29,7 +29,7 @@ func run(ctx context.Context, a *app.App) error {
 	if err != nil {
 		return err
 	}
-	store := newCache(a.Log, cacheAddr, cacheUser, cachePassword)
+	store := newCache(a.Log, cacheAddr, cacheUser, cachePassword, cacheTimeout)
 	defer store.close()
 	catalog, checkout, recommender := shop.NewCatalog(catalogURL), shop.NewCheckout(checkoutURL), shop.NewRecommender(recommenderURL)
 	a.Health.Report("cache", store.check)
