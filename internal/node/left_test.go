@@ -66,7 +66,8 @@ func (c Config) left(t *testing.T) string {
 	return strings.Join(out, "\n")
 }
 
-// machineState is what a node could change of a machine without its name being on it.
+// machineState is what a node could change of a machine without its name being on it. Not of
+// it is /run/containerd: the containers of other tests leave it there.
 func machineState(t *testing.T) string {
 	t.Helper()
 	var out strings.Builder
@@ -77,7 +78,7 @@ func machineState(t *testing.T) string {
 		}
 		fmt.Fprintf(&out, "%s = %s", name, b)
 	}
-	for _, dir := range []string{"/var/lib/kubelet", "/var/lib/cni", "/opt/containerd", "/opt/cni", "/usr/libexec/kubernetes", "/etc/cni", "/etc/kubernetes", "/run/containerd", "/run/flannel", "/run/netns", "/var/log/pods", "/var/log/containers", "/run/nri"} {
+	for _, dir := range []string{"/var/lib/kubelet", "/var/lib/cni", "/opt/containerd", "/opt/cni", "/usr/libexec/kubernetes", "/etc/cni", "/etc/kubernetes", "/run/flannel", "/run/netns", "/var/log/pods", "/var/log/containers", "/run/nri"} {
 		_, err := os.Stat(dir)
 		fmt.Fprintf(&out, "%s is there: %v\n", dir, err == nil)
 	}

@@ -21,7 +21,7 @@ func StartMySQL(t *testing.T, ca CA) MySQL {
 	install, err1 := exec.LookPath("mariadb-install-db")
 	server, err2 := exec.LookPath("mariadbd")
 	if err1 != nil || err2 != nil {
-		t.Skip("needs MariaDB: apt-get install mariadb-server")
+		lacks(t, "needs MariaDB: apt-get install mariadb-server")
 	}
 	dir := Dir(t, "my")
 	data, setup := filepath.Join(dir, "data"), filepath.Join(dir, "setup.sql")

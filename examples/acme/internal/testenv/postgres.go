@@ -27,7 +27,7 @@ func StartPostgres(t *testing.T, ca CA) *Postgres {
 		initdb, err = found[len(found)-1], nil
 	}
 	if err != nil {
-		t.Skip("needs Postgres: make deps")
+		lacks(t, "needs Postgres: make deps")
 	}
 	initdb, err = filepath.EvalSymlinks(initdb)
 	check(t, err)

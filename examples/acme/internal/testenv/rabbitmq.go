@@ -28,7 +28,7 @@ func StartRabbitMQ(t *testing.T, ca CA) *RabbitMQ {
 	server := filepath.Join(scripts, "rabbitmq-server")
 	epmd, err := exec.LookPath("epmd")
 	if _, missing := os.Stat(server); missing != nil || err != nil {
-		t.Skip("needs RabbitMQ: apt-get install rabbitmq-server")
+		lacks(t, "needs RabbitMQ: apt-get install rabbitmq-server")
 	}
 	dir := Dir(t, "mq")
 	attr := as(t, "rabbitmq", dir)

@@ -161,7 +161,7 @@ func as(t *testing.T, name string, dirs ...string) *syscall.SysProcAttr {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		t.Skipf("needs the user %s: its server does not run as root", name)
+		lacks(t, "needs the user %s: its server does not run as root", name)
 	}
 	uid, _ := strconv.Atoi(u.Uid)
 	gid, _ := strconv.Atoi(u.Gid)
@@ -258,4 +258,14 @@ func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// lacks skips a test that lacks something; it fails instead where STRATA_TEST_ALL is set,
+// as `make test` of the repository does for root.
+func lacks(t *testing.T, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("STRATA_TEST_ALL") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
 }
