@@ -46,7 +46,7 @@ func TestLocal(t *testing.T) {
 		name string
 		run  func(*local, *testing.T)
 	}{
-		{"settled", settled}, {"inspected", inspected}, {"objects", objectsAccepted}, {"mesh", mesh}, {"exposed", exposed}, {"rolled", rolled}, {"scaled", scaled}, {"browser", browser}, {"traced", traced}, {"secrets", secretsStay},
+		{"settled", settled}, {"inspected", inspected}, {"objects", objectsAccepted}, {"mesh", mesh}, {"exposed", exposed}, {"scaled", scaled}, {"rolled", rolled}, {"browser", browser}, {"traced", traced}, {"secrets", secretsStay},
 		{"one change", oneChange}, {"restored", restored}, {"kills", kills}, {"down and up", downAndUp},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(l, t) }) {
